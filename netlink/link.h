@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "netlink/socket.h"
+
+namespace netlink {
+
+struct Link {
+  std::uint32_t index = 0;
+  std::string name;
+  std::string kind;  ///< IFLA_INFO_KIND: "veth", "bridge"; empty for physical devices
+  bool up = false;
+  bool operator==(const Link&) const = default;
+};
+
+/// The link called `name` where `socket` lives, or nothing. One request, no dump. CniError code 5 for other failures.
+[[nodiscard]] std::optional<Link> find_link(Socket& socket, std::string_view name);
+
+/// Deletes the link called `name`; false if there was none.
+bool delete_link(Socket& socket, std::string_view name);
+
+}  // namespace netlink

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+struct mnl_socket;
+
+namespace netlink {
+
+/// The kernel's answer to one request: 0, or an errno with the kernel's own sentence (NETLINK_EXT_ACK) if it gave one.
+struct [[nodiscard]] Ack {
+  int error = 0;
+  std::string sentence;
+  [[nodiscard]] bool ok() const { return error == 0; }
+  [[nodiscard]] std::string str() const;  ///< "File exists (sentence)"; "ok"
+};
+
+/// A netlink socket bound to the namespace it was opened in. libnl builds messages, libmnl carries them: libmnl gives
+/// the exact errno and notices interrupted dumps.
+class Socket {
+ public:
+  /// Opens one of NETLINK_ROUTE's kind (`bus`) in the current namespace, close-on-exec, with extended acks and strict
+  /// checking asked for. CniError code 5 if that fails.
+  [[nodiscard]] static Socket open(int bus);
+
+  Socket(Socket&&) noexcept;
+  Socket& operator=(Socket&&) noexcept;
+  ~Socket();
+
+  /// Sends one message (its sequence number is set here) and returns the kernel's answer. `reply` gets every message
+  /// of the answer but the final ack: its bytes, header included.
+  using Reply = std::function<void(std::span<const std::byte>)>;
+  Ack request(std::span<std::byte> message, const Reply& reply = {});
+
+ private:
+  explicit Socket(mnl_socket* socket);
+  struct Close {
+    void operator()(mnl_socket* socket) const;
+  };
+  std::unique_ptr<mnl_socket, Close> socket_;
+  std::uint32_t sequence_ = 0;
+};
+
+}  // namespace netlink

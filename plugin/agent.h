@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+// Cilium's agent, asked over its unix socket. Small on purpose: health, and whether an endpoint exists.
+namespace plugin {
+
+struct AgentHealth {
+  bool answered = false;
+  std::string problem;         ///< why there is no answer, or none to use
+  std::string state;           ///< cilium.state: Ok, Warning, Failure, Disabled
+  std::string cni_file_state;  ///< cni-file.state: Ok, Disabled, Failure; empty if the agent is too old to say
+  [[nodiscard]] bool healthy() const { return answered && (state == "Ok" || state == "Warning"); }
+};
+
+enum class Endpoint { kPresent, kAbsent, kUnknown };
+
+class Agent {
+ public:
+  virtual ~Agent() = default;
+  /// GET /v1/healthz.
+  [[nodiscard]] virtual AgentHealth health(const std::string& socket, std::chrono::milliseconds deadline) = 0;
+  /// GET /v1/endpoint/cni-attachment-id:<id>:<ifname>, as agents since 1.15 understand it.
+  [[nodiscard]] virtual Endpoint endpoint(const std::string& socket, const std::string& container_id,
+                                          const std::string& ifname, std::chrono::milliseconds deadline) = 0;
+};
+
+class SocketAgent final : public Agent {
+ public:
+  [[nodiscard]] AgentHealth health(const std::string& socket, std::chrono::milliseconds deadline) override;
+  [[nodiscard]] Endpoint endpoint(const std::string& socket, const std::string& container_id,
+                                  const std::string& ifname, std::chrono::milliseconds deadline) override;
+};
+
+/// What /v1/healthz said, from its body.
+[[nodiscard]] AgentHealth parse_health(const std::string& body);
+
+}  // namespace plugin

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+// Runs another program: no shell, its own process group, a deadline, bounded output.
+namespace plugin {
+
+struct Command {
+  std::string path;                                ///< absolute
+  std::vector<std::string> env;                    ///< "K=V"; the whole environment of the program
+  std::string input;                               ///< its stdin
+  std::chrono::milliseconds deadline{90'000};      ///< then the group is killed
+  std::size_t max_output = std::size_t{1} << 20;   ///< of stdout; more kills the group
+  int keep_fd = -1;                                ///< a descriptor the program inherits: our lock outlives us with it
+};
+
+struct Outcome {
+  enum class End { kExited, kSignalled, kTimedOut, kTooMuchOutput, kNotStarted };
+  End end = End::kExited;
+  int status = 0;            ///< exit status, signal number or, if not started, errno
+  std::string out;
+  std::string err;           ///< the first 64 KiB
+  std::chrono::microseconds took{0};
+  [[nodiscard]] bool succeeded() const { return end == End::kExited && status == 0; }
+};
+
+class Runner {
+ public:
+  virtual ~Runner() = default;
+  [[nodiscard]] virtual Outcome run(const Command& command) = 0;
+};
+
+/// posix_spawn. A busy text file (ETXTBSY: somebody is replacing the program) is tried again for up to two seconds.
+/// What the program wrote to stderr is forwarded to ours. The program's end is its exit, not the end of its output: a
+/// child it leaves behind does not hold us.
+class ProcessRunner final : public Runner {
+ public:
+  [[nodiscard]] Outcome run(const Command& command) override;
+};
+
+}  // namespace plugin

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "netlink/netns.h"
+
+// What we look at, and rarely do, inside a pod's network namespace.
+namespace plugin {
+
+struct PodNetns {
+  netlink::NetnsId id;
+  bool is_ours = false;   ///< it is the namespace we run in: the host's
+  bool has_link = false;  ///< the interface asked about is there
+};
+
+class Pods {
+ public:
+  virtual ~Pods() = default;
+  /// Nothing if there is no namespace under `path`; code 8 if what is there is none.
+  [[nodiscard]] virtual std::optional<PodNetns> look(const std::string& path, const std::string& ifname) = 0;
+  /// Deletes `ifname` in the namespace under `path`, if that still is `expected`; false if there was nothing to delete.
+  virtual bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) = 0;
+};
+
+class KernelPods final : public Pods {
+ public:
+  [[nodiscard]] std::optional<PodNetns> look(const std::string& path, const std::string& ifname) override;
+  bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) override;
+};
+
+}  // namespace plugin
