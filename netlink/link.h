@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -21,7 +23,10 @@ struct Link {
 /// The link called `name` where `socket` lives, or nothing. One request, no dump. CniError code 5 for other failures.
 [[nodiscard]] std::optional<Link> find_link(Socket& socket, std::string_view name);
 
-/// Deletes the link called `name`; false if there was none.
+/// Deletes the link called `name`; false if there was none. CniError code 5 for other failures.
 bool delete_link(Socket& socket, std::string_view name);
+
+/// The link in one RTM_NEWLINK message, header included; nothing if the message is another or is malformed. Pure.
+[[nodiscard]] std::optional<Link> decode_link(std::span<const std::byte> message);
 
 }  // namespace netlink

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "conf/fd.h"
 #include "netlink/socket.h"
@@ -26,19 +27,21 @@ struct NetnsId {
 class Netns {
  public:
   /// Nothing if there is no such path. CniError code 8 if it is there but is no network namespace (nsfs, and of kind
-  /// net: NS_GET_NSTYPE) or cannot be opened.
+  /// net: NS_GET_NSTYPE) or cannot be opened or entered; code 5 if our own (/proc/self/ns/net) cannot be opened.
   [[nodiscard]] static std::optional<Netns> open(const std::string& path);
 
   [[nodiscard]] NetnsId id() const { return id_; }
-  /// Whether it is the namespace this process is in.
-  [[nodiscard]] bool is_current() const;
+  /// Whether it is the namespace this process was in at open().
+  [[nodiscard]] bool is_current() const { return id_.inode == home_inode_; }
   /// A NETLINK_ROUTE socket that lives in the namespace.
   [[nodiscard]] Socket route_socket() const;
 
  private:
-  Netns(conf::UniqueFd fd, NetnsId id) : fd_(std::move(fd)), id_(id) {}
+  Netns(conf::UniqueFd fd, conf::UniqueFd home) : fd_(std::move(fd)), home_(std::move(home)) {}
   conf::UniqueFd fd_;
+  conf::UniqueFd home_;  ///< our own namespace, to come back to; held, so that its inode stays its own
   NetnsId id_;
+  std::uint64_t home_inode_ = 0;
 };
 
 }  // namespace netlink

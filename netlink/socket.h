@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -32,8 +33,10 @@ class Socket {
   Socket& operator=(Socket&&) noexcept;
   ~Socket();
 
-  /// Sends one message (its sequence number is set here) and returns the kernel's answer. `reply` gets every message
-  /// of the answer but the final ack: its bytes, header included.
+  /// Sends one message (its sequence number, port id and ack flag are set here) and returns the kernel's answer.
+  /// `reply` gets every message of the answer but the final ack: its bytes, header included. A dump that the kernel
+  /// marks as interrupted by a change (NLM_F_DUMP_INTR) ends with EINTR: what `reply` got is then no consistent list.
+  /// CniError code 5 if the message is malformed or cannot be carried.
   using Reply = std::function<void(std::span<const std::byte>)>;
   Ack request(std::span<std::byte> message, const Reply& reply = {});
 
@@ -45,5 +48,9 @@ class Socket {
   std::unique_ptr<mnl_socket, Close> socket_;
   std::uint32_t sequence_ = 0;
 };
+
+/// The kernel's verdict in one message: NLMSG_ERROR, or the NLMSG_DONE of a dump. Nothing if it is neither or is cut
+/// short. Pure; for Socket and tests.
+[[nodiscard]] std::optional<Ack> decode_ack(std::span<const std::byte> message);
 
 }  // namespace netlink

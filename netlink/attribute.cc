@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "netlink/attribute.h"
+
+#include <linux/netlink.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace netlink {
+namespace {
+
+constexpr std::size_t aligned(std::size_t length) { return (length + 3U) & ~std::size_t{3}; }
+
+}  // namespace
+
+std::optional<std::vector<Attribute>> read_attributes(std::span<const std::byte> bytes) {
+  std::vector<Attribute> found;
+  while (!bytes.empty()) {
+    nlattr head{};
+    if (bytes.size() < sizeof(head)) return std::nullopt;
+    std::memcpy(&head, bytes.data(), sizeof(head));
+    if (head.nla_len < sizeof(head) || head.nla_len > bytes.size()) return std::nullopt;
+    found.push_back({.type = static_cast<std::uint16_t>(head.nla_type & NLA_TYPE_MASK),
+                     .payload = bytes.subspan(sizeof(head), head.nla_len - sizeof(head))});
+    // The padding behind the last attribute may be left out.
+    bytes = bytes.subspan(std::min(aligned(head.nla_len), bytes.size()));
+  }
+  return found;
+}
+
+const Attribute* find_attribute(const std::vector<Attribute>& attributes, std::uint16_t type) {
+  const auto last = std::find_if(attributes.rbegin(), attributes.rend(),
+                                 [type](const Attribute& attribute) { return attribute.type == type; });
+  return last == attributes.rend() ? nullptr : &*last;
+}
+
+std::string as_text(const Attribute& attribute) {
+  const auto end = std::find(attribute.payload.begin(), attribute.payload.end(), std::byte{0});
+  std::string text;
+  std::transform(attribute.payload.begin(), end, std::back_inserter(text),
+                 [](std::byte byte) { return static_cast<char>(byte); });
+  return text;
+}
+
+}  // namespace netlink

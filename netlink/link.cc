@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "netlink/link.h"
+
+#include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/route/link.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "conf/error.h"
+#include "netlink/attribute.h"
+
+namespace netlink {
+namespace {
+
+struct FreeMessage {
+  void operator()(nl_msg* message) const { nlmsg_free(message); }
+};
+using Message = std::unique_ptr<nl_msg, FreeMessage>;
+
+struct FreeLink {
+  void operator()(rtnl_link* link) const { rtnl_link_put(link); }
+};
+using NamedLink = std::unique_ptr<rtnl_link, FreeLink>;
+
+/// libnl cuts a longer name short and would then act on another link.
+bool can_be_a_name(std::string_view name) {
+  return !name.empty() && name.size() < IFNAMSIZ && name.find('\0') == std::string_view::npos;
+}
+
+conf::CniError build_error(std::string_view what, std::string_view name, int nl_error) {
+  return conf::CniError(conf::Code::kIo, "netlink request not built",
+                        std::string(what) + " " + std::string(name) + ": " + nl_geterror(nl_error));
+}
+
+conf::CniError link_error(std::string_view what, std::string_view name, const Ack& ack) {
+  return conf::CniError(conf::Code::kIo, "link request refused by the kernel",
+                        std::string(what) + " " + std::string(name) + ": " + ack.str());
+}
+
+std::span<std::byte> bytes_of(const Message& message) {
+  nlmsghdr* header = nlmsg_hdr(message.get());
+  return {reinterpret_cast<std::byte*>(header), header->nlmsg_len};
+}
+
+Message get_request(const std::string& name) {
+  nl_msg* built = nullptr;
+  const int error = rtnl_link_build_get_request(0, name.c_str(), &built);
+  if (error < 0) throw build_error("ip link show", name, error);
+  return Message(built);
+}
+
+Message delete_request(const std::string& name) {
+  const NamedLink link(rtnl_link_alloc());
+  if (!link) throw build_error("ip link delete", name, -NLE_NOMEM);
+  rtnl_link_set_name(link.get(), name.c_str());
+  nl_msg* built = nullptr;
+  const int error = rtnl_link_build_delete_request(link.get(), &built);
+  if (error < 0) throw build_error("ip link delete", name, error);
+  return Message(built);
+}
+
+std::optional<std::string> kind_in(std::span<const std::byte> link_info) {
+  const auto attributes = read_attributes(link_info);
+  if (!attributes) return std::nullopt;
+  const Attribute* kind = find_attribute(*attributes, IFLA_INFO_KIND);
+  return kind == nullptr ? std::string() : as_text(*kind);
+}
+
+}  // namespace
+
+std::optional<Link> decode_link(std::span<const std::byte> message) {
+  nlmsghdr header{};
+  ifinfomsg info{};
+  if (message.size() < NLMSG_SPACE(sizeof(info))) return std::nullopt;
+  std::memcpy(&header, message.data(), sizeof(header));
+  if (header.nlmsg_type != RTM_NEWLINK || header.nlmsg_len < NLMSG_SPACE(sizeof(info))) return std::nullopt;
+  if (header.nlmsg_len > message.size()) return std::nullopt;
+  std::memcpy(&info, message.data() + NLMSG_HDRLEN, sizeof(info));
+
+  const auto body = message.first(header.nlmsg_len).subspan(NLMSG_SPACE(sizeof(info)));
+  const auto attributes = read_attributes(body);
+  if (!attributes || info.ifi_index <= 0) return std::nullopt;
+  const Attribute* name = find_attribute(*attributes, IFLA_IFNAME);
+  if (name == nullptr) return std::nullopt;
+  const Attribute* link_info = find_attribute(*attributes, IFLA_LINKINFO);
+  const std::optional<std::string> kind = link_info == nullptr ? std::string() : kind_in(link_info->payload);
+  if (!kind) return std::nullopt;
+  return Link{.index = static_cast<std::uint32_t>(info.ifi_index),
+              .name = as_text(*name),
+              .kind = *kind,
+              .up = (info.ifi_flags & IFF_UP) != 0};
+}
+
+std::optional<Link> find_link(Socket& socket, std::string_view name) {
+  if (!can_be_a_name(name)) return std::nullopt;
+  const Message message = get_request(std::string(name));
+  std::optional<Link> found;
+  const Ack ack = socket.request(bytes_of(message), [&found](std::span<const std::byte> answer) {
+    if (std::optional<Link> link = decode_link(answer)) found = std::move(link);
+  });
+  if (ack.error == ENODEV) return std::nullopt;
+  if (!ack.ok()) throw link_error("ip link show", name, ack);
+  if (!found) throw link_error("ip link show", name, Ack{.error = EBADMSG, .sentence = "no link in the answer"});
+  return found;
+}
+
+bool delete_link(Socket& socket, std::string_view name) {
+  if (!can_be_a_name(name)) return false;
+  const Message message = delete_request(std::string(name));
+  const Ack ack = socket.request(bytes_of(message));
+  if (ack.error == ENODEV) return false;
+  if (!ack.ok()) throw link_error("ip link delete", name, ack);
+  return true;
+}
+
+}  // namespace netlink
