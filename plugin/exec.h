@@ -15,13 +15,13 @@ struct Command {
   std::string input;                               ///< its stdin
   std::chrono::milliseconds deadline{90'000};      ///< then the group is killed
   std::size_t max_output = std::size_t{1} << 20;   ///< of stdout; more kills the group
-  int keep_fd = -1;                                ///< a descriptor the program inherits: our lock outlives us with it
+  int keep_fd = -1;                                ///< a descriptor (not 0-2) inherited as it is: a lock outlives us so
 };
 
 struct Outcome {
   enum class End { kExited, kSignalled, kTimedOut, kTooMuchOutput, kNotStarted };
   End end = End::kExited;
-  int status = 0;            ///< exit status, signal number or, if not started, errno
+  int status = 0;            ///< exit status; signal number if signalled (0: exited) or killed; errno if not started
   std::string out;
   std::string err;           ///< the first 64 KiB
   std::chrono::microseconds took{0};
@@ -35,8 +35,10 @@ class Runner {
 };
 
 /// posix_spawn. A busy text file (ETXTBSY: somebody is replacing the program) is tried again for up to two seconds.
-/// What the program wrote to stderr is forwarded to ours. The program's end is its exit, not the end of its output: a
-/// child it leaves behind does not hold us.
+/// What the program wrote to stderr is forwarded to ours, as far as ours takes it without waiting. The program's end is
+/// its exit, not the end of its output: a child it leaves behind does not hold us. At the deadline, or when there is too
+/// much output, its group gets SIGTERM and 200 ms later SIGKILL. It inherits no descriptor but 0-2 and keep_fd, no
+/// blocked signal, and nothing ignored of SIGPIPE, SIGCHLD and SIGTERM. CniError code 5 if we have no pipes left.
 class ProcessRunner final : public Runner {
  public:
   [[nodiscard]] Outcome run(const Command& command) override;

@@ -20,7 +20,8 @@ class Pods {
   virtual ~Pods() = default;
   /// Nothing if there is no namespace under `path`; code 8 if what is there is none.
   [[nodiscard]] virtual std::optional<PodNetns> look(const std::string& path, const std::string& ifname) = 0;
-  /// Deletes `ifname` in the namespace under `path`, if that still is `expected`; false if there was nothing to delete.
+  /// Deletes `ifname` in the namespace under `path`, if that still is `expected` and not ours; false if there was
+  /// nothing to delete.
   virtual bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) = 0;
 };
 

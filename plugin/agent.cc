@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/agent.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <variant>
+
+#include "conf/error.h"
+#include "conf/json.h"
+#include "plugin/http.h"
+
+namespace plugin {
+namespace {
+
+constexpr std::size_t kMaxHealthBytes = std::size_t{4} << 20;
+constexpr std::string_view kHealthTarget = "/v1/healthz";
+
+AgentHealth no_health(std::string problem) {
+  return {.answered = false, .problem = std::move(problem), .state = {}, .cni_file_state = {}};
+}
+
+/// <object>.<key>.state, or empty for whatever is not there or of another kind: every agent version says other things.
+std::string state_of(const conf::Object& health, std::string_view key) {
+  const std::string* raw = health.find(key);
+  if (raw == nullptr || conf::kind_of(*raw) != "object") return {};
+  const conf::Object part = conf::Object::parse(*raw, kHealthTarget, kMaxHealthBytes);
+  const std::string* state = part.find("state");
+  return state == nullptr ? std::string() : conf::as_string(*state).value_or("");
+}
+
+/// As a path segment (RFC 3986): all but the unreserved characters in percent form.
+std::string percent_encoded(std::string_view text) {
+  std::string encoded;
+  for (const char c : text) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+                       c == '.' || c == '_' || c == '~';
+    encoded += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return encoded;
+}
+
+}  // namespace
+
+AgentHealth parse_health(const std::string& body) {
+  try {
+    const conf::Object health = conf::Object::parse(body, kHealthTarget, kMaxHealthBytes);
+    AgentHealth parsed{.answered = true,
+                       .problem = {},
+                       .state = state_of(health, "cilium"),
+                       .cni_file_state = state_of(health, "cni-file")};
+    if (parsed.state.empty()) parsed.problem = fmt::format("{}: no cilium.state in the answer", kHealthTarget);
+    return parsed;
+  } catch (const conf::CniError& error) {
+    return no_health(error.what());
+  }
+}
+
+AgentHealth SocketAgent::health(const std::string& socket, std::chrono::milliseconds deadline) {
+  const auto answer = http_get(socket, kHealthTarget, deadline, kMaxHealthBytes);
+  if (const auto* problem = std::get_if<std::string>(&answer)) return no_health(*problem);
+  const HttpAnswer& http = std::get<HttpAnswer>(answer);
+  if (http.status != 200) return no_health(fmt::format("{}: HTTP status {}", kHealthTarget, http.status));
+  return parse_health(http.body);
+}
+
+Endpoint SocketAgent::endpoint(const std::string& socket, const std::string& container_id, const std::string& ifname,
+                               std::chrono::milliseconds deadline) {
+  const std::string target =
+      fmt::format("/v1/endpoint/cni-attachment-id:{}:{}", percent_encoded(container_id), percent_encoded(ifname));
+  const auto answer = http_get(socket, target, deadline);
+  const HttpAnswer* http = std::get_if<HttpAnswer>(&answer);
+  if (http == nullptr) return Endpoint::kUnknown;
+  if (http->status == 200) return Endpoint::kPresent;
+  return http->status == 404 ? Endpoint::kAbsent : Endpoint::kUnknown;
+}
+
+}  // namespace plugin
