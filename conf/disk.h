@@ -11,7 +11,7 @@
 
 // The one door to files. Everything that Crossover keeps or reads goes through `Disk`, so that a test can fail or stop
 // the process at any step (tests/fakes/fault.h); `RealDisk` is the only class that makes the system calls. Files are
-// made 0600, directories 0700. Every error is a CniError that names the operation and the path.
+// made 0600, directories 0700. Every error is a CniError of code 5 that names the operation and the path.
 namespace conf {
 
 enum class Sync { kNo, kYes };  ///< whether a power cut right after the call may lose what it did
@@ -49,7 +49,8 @@ class Disk {
   [[nodiscard]] virtual bool create(const std::string& path, std::string_view bytes) = 0;
   /// One write at the end of an existing file. With Sync::kYes the file and its directory entry are on disk after it.
   virtual void append(const std::string& path, std::string_view bytes, Sync sync) = 0;
-  /// A new content under the name at once (temporary file beside it, then rename): old or new, never half.
+  /// A new content under the name at once (temporary file beside it, then rename): old or new, never half. A process
+  /// killed in between leaves the temporary file, ".<name>.<pid>.tmp".
   virtual void replace(const std::string& path, std::string_view bytes, Sync sync) = 0;
   /// False if there was no such file.
   virtual bool remove(const std::string& path) = 0;

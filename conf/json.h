@@ -39,7 +39,7 @@ class Object {
   [[nodiscard]] bool has(std::string_view key) const { return find(key) != nullptr; }
 
   /// Sets `key` to `raw`, which must be valid JSON text; keeps the member's place if the key is there (in any case;
-  /// the key becomes `key` as given), else appends.
+  /// the key becomes `key` as given), else appends. No other spelling of the key is left behind.
   void set(std::string_view key, std::string raw);
   /// Removes every member equal to `key` but for case.
   void erase(std::string_view key);

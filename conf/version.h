@@ -33,7 +33,7 @@ struct Version {
 /// no version at all.
 void require_supported(std::string_view text);
 
-/// Throws code 1 unless `text` is at least `minimum`; `verb` is named in the details.
+/// Throws code 1 unless `text` is at least `minimum`; `verb` is named in the details. Code 6 if it is no version.
 void require_at_least(std::string_view text, std::string_view minimum, std::string_view verb);
 
 /// Whether version `text` is at least `minimum`; false for what is no version.
