@@ -21,8 +21,8 @@ struct PluginConf {
 };
 
 struct NetworkList {
-  std::string name;                       ///< the list's own; delegates are always run under it
-  std::string cni_version;                ///< selected from cniVersion and cniVersions; empty if the list states none
+  std::string name;         ///< the list's own; delegates are always run under it
+  std::string cni_version;  ///< selected from cniVersion and cniVersions; empty if the list states none
   bool disable_check = false;
   bool disable_gc = false;
   bool load_only_inlined = false;
@@ -33,8 +33,9 @@ struct NetworkList {
   [[nodiscard]] bool declares(std::string_view capability) const;
   /// cni_version, or kUnstatedVersion.
   [[nodiscard]] std::string version() const;
-  /// The resolved list as one document that parse_list reads back to an equal value: sub-folder plugins inlined,
-  /// loadOnlyInlinedPlugins true, plugin entries byte for byte.
+  /// The resolved list as one document, sub-folder plugins inlined, loadOnlyInlinedPlugins true, plugin entries byte
+  /// for byte. parse_list reads it back to an equal value, if the list has plugins and load_only_inlined set: whoever
+  /// adds the sub-folder's plugins sets it.
   [[nodiscard]] std::string text() const;
   bool operator==(const NetworkList&) const = default;
 };
@@ -46,7 +47,8 @@ struct NetworkList {
 /// cniVersions: the highest not above our newest; cniVersion takes part in the choice only if cniVersions exists.
 [[nodiscard]] NetworkList parse_list(std::string_view text, std::string_view source);
 
-/// A single plugin's .conf or .json, up-converted to a list of one. A list in such a file is refused.
+/// A single plugin's .conf or .json, up-converted to a list of one, load_only_inlined set. A list in such a file is
+/// refused.
 [[nodiscard]] NetworkList parse_single(std::string_view text, std::string_view source);
 
 /// One plugin entry (a *.conf of the sub-folder named like the network).
@@ -55,15 +57,15 @@ struct NetworkList {
 /// What is put into a plugin's entry for one call.
 struct Injection {
   Verb verb = Verb::kAdd;
-  std::optional<std::string> prev_result;          ///< JSON text
-  Object runtime_config;                           ///< everything the runtime offered; filtered by the plugin's capabilities
-  std::optional<std::string> valid_attachments;    ///< JSON text, for GC
+  std::optional<std::string> prev_result;  ///< JSON text
+  Object runtime_config;                   ///< everything the runtime offered; filtered by the plugin's capabilities
+  std::optional<std::string> valid_attachments;  ///< JSON text, for GC
 };
 
 /// The stdin of one plugin: its entry with the list's name and version put in; capabilities and any inbound
 /// prevResult, runtimeConfig and cni.dev/* taken out; then runtimeConfig (only what the entry declares and the runtime
 /// offered; no key if that is empty) and prevResult for ADD, DEL and CHECK, the valid attachments under both of their
-/// names for GC, neither for STATUS. An empty version is not put in.
+/// names for GC, neither for STATUS. A list without a version leaves the plugin without one, whatever its entry says.
 [[nodiscard]] std::string plugin_stdin(const NetworkList& list, const PluginConf& plugin, const Injection& injection);
 
 }  // namespace conf

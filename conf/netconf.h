@@ -14,11 +14,11 @@
 namespace conf {
 
 struct NetConf {
-  std::string cni_version;                             ///< one of the seven
-  std::string name;                                    ///< a valid network name
+  std::string cni_version;  ///< one of the seven
+  std::string name;         ///< a valid network name
   Settings settings;
-  std::optional<std::string> prev_result;              ///< JSON text
-  Object runtime_config;                               ///< empty if there is none
+  std::optional<std::string> prev_result;  ///< JSON text
+  Object runtime_config;                   ///< empty if there is none
   /// The list of a GC, from cni.dev/valid-attachments or the older cni.dev/attachments. Nothing if neither key is
   /// there, which means "unknown" and never "none".
   std::optional<std::vector<AttachmentId>> valid_attachments;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 // What the environment asks of us, checked before anything happens (CNI specification 1.1.0, section 2).
@@ -36,11 +37,11 @@ class CniArgs {
 
 struct Request {
   Verb verb = Verb::kVersion;
-  AttachmentId id;                        ///< set for ADD, DEL, CHECK
-  std::string netns;                      ///< CNI_NETNS; may be empty on DEL
-  std::string args;                       ///< CNI_ARGS to the byte
-  std::string path;                       ///< CNI_PATH to the byte
-  bool netns_override = false;            ///< CNI_NETNS_OVERRIDE is 1 or true: the host's own netns is allowed
+  AttachmentId id;              ///< set for ADD, DEL, CHECK
+  std::string netns;            ///< CNI_NETNS; may be empty on DEL
+  std::string args;             ///< CNI_ARGS to the byte
+  std::string path;             ///< CNI_PATH to the byte
+  bool netns_override = false;  ///< CNI_NETNS_OVERRIDE is 1 or true: the host's own netns is allowed
 };
 
 /// Looks a variable up; null or "" both mean that it is not set (libcni exports empty ones).
