@@ -9,12 +9,12 @@
 #include "conf/fd.h"
 
 // Machines made of namespaces. After `isolate` the process lives in a mount namespace of its own, whose /run is empty:
-// all that is made here hangs on this process, so the kernel takes it away with us however we end, and the machine's own
-// /run/netns, CNI configuration and state are never seen nor touched.
+// all that is made here hangs on this process, so the kernel takes it away with us however we end, and the machine's
+// own /run/netns, CNI configuration and state are never seen nor touched.
 namespace support {
 
-/// Call once, as root, before the first thread. `own_dirs` ("/etc/cni") can be given to every `MountView`: they need not
-/// exist on this machine, and are empty directories from here on.
+/// Call once, as root, before the first thread. `own_dirs` ("/etc/cni") can be given to every `MountView`: they need
+/// not exist on this machine, and are empty directories from here on.
 void isolate(const std::vector<std::string>& own_dirs);
 
 /// A network namespace, bound to /run/netns/<name> as runtimes do it, with `lo` up. Gone with this object.

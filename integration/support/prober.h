@@ -9,9 +9,10 @@
 
 #include "integration/support/namespaces.h"
 
-// Everybody probes everybody, all the time. Each endpoint has two UDP sockets that were opened inside its namespace: one
-// answers probes, one sends them. A single thread drives all of them. A probe carries a number, the answer carries who
-// gave it and whom it saw, so that an answer from the wrong pod is no answer, and a changed source address is visible.
+// Everybody probes everybody, all the time. Each endpoint has two UDP sockets that were opened inside its namespace:
+// one answers probes, one sends them. A single thread drives all of them. A probe carries a number, the answer carries
+// who gave it and whom it saw, so that an answer from the wrong pod is no answer, and a changed source address is
+// visible.
 //
 // What "lost" means is exact: an endpoint counts from `join` (call it when its ADD returned) until `leave` (call it
 // before its DEL): no probe to or from it is sent outside of that, and every one that was sent is waited for.
@@ -30,11 +31,11 @@ struct ProbeCount {
   std::string to, to_group, to_place;
   std::string service;  ///< empty in the mesh, else the name given to `probe`
   std::uint64_t sent = 0;
-  std::uint64_t lost = 0;           ///< no right answer within the patience, or not even sent
-  std::uint64_t strangers = 0;      ///< answers by somebody else; the probe itself may be lost or not
+  std::uint64_t lost = 0;       ///< no right answer within the patience, or not even sent
+  std::uint64_t strangers = 0;  ///< answers by somebody else; the probe itself may be lost or not
   std::chrono::microseconds slowest{0};
-  std::string seen_as;              ///< the source address that the other side saw last
-  std::string problem;              ///< the last error of a system call
+  std::string seen_as;  ///< the source address that the other side saw last
+  std::string problem;  ///< the last error of a system call
 };
 
 struct ProbeTotals {

@@ -80,8 +80,7 @@ int spawn(std::vector<std::string> argv, std::vector<std::string> env, const std
   (void)::posix_spawnattr_setsigmask(&attributes, &none);
   (void)::posix_spawnattr_setsigdefault(&attributes, &defaults);
   (void)::posix_spawnattr_setpgroup(&attributes, 0);
-  (void)::posix_spawnattr_setflags(&attributes,
-                                   POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  (void)::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   const int error =
       ::posix_spawnp(&pid, argv.front().c_str(), &actions, &attributes, pointers(argv).data(), pointers(env).data());
   (void)::posix_spawnattr_destroy(&attributes);

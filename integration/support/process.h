@@ -24,8 +24,7 @@ struct Finished {
 /// of its own: Ctrl-C ends us, not the step we are in the middle of, and the deadline ends all of it. A child that the
 /// program leaves behind with our pipes open does not hold us.
 [[nodiscard]] Finished run(const std::vector<std::string>& argv, const std::map<std::string, std::string>& env = {},
-                           std::string_view input = {},
-                           std::chrono::milliseconds deadline = std::chrono::seconds(60));
+                           std::string_view input = {}, std::chrono::milliseconds deadline = std::chrono::seconds(60));
 
 /// As `run`, but throws std::runtime_error with the command line and what it printed unless it ended with status 0.
 /// Returns its stdout.
