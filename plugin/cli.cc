@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/cli.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+
+#include "conf/error.h"
+#include "conf/list.h"
+
+namespace plugin {
+namespace {
+
+constexpr int kUsedWrongly = 2;
+
+constexpr const char* kFooter =
+    "Files: /etc/cni/net.d/00-crossover.conflist (what the runtime loads), /var/lib/cni/crossover (node-state, records,\n"
+    "events.jsonl). Exit status: 0 good, 1 bad, 2 used wrongly.";
+
+struct Options {
+  std::string conf = kDefaultConf;
+  bool json = false;
+  std::string word;
+  std::vector<std::string> reason;
+  ExplainQuery explain;
+  GcOptions gc;
+};
+
+using Run = std::function<Report(const conf::Settings&)>;
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
+  return out;
+}
+
+int fail(const conf::CniError& error, bool json) {
+  (void)std::fprintf(stderr, "crossover: %s\n", error.what());
+  if (json) (void)std::printf("%s\n", conf::error_json(error, "1.1.0").c_str());
+  return 1;
+}
+
+/// The commands and their options, as one table of CLI11's.
+class Parser {
+ public:
+  explicit Parser(System& system) : system_(system) {
+    app_.require_subcommand(1);
+    app_.footer(kFooter);
+    app_.set_version_flag("--version", CROSSOVER_VERSION);
+    command("status", "where this node stands: its state and who says so, both networks, attachments",
+            [this](const conf::Settings& settings) { return status_report(system_, settings, options_.json); });
+    add_explain();
+    command("attachments", "the pods on record: network, addresses, age, state",
+            [this](const conf::Settings& settings) { return attachments_report(system_, settings, options_.json); });
+    add_set();
+    add_gc();
+    command("version", "this program's version, the CNI versions it speaks, the libraries it was built with",
+            [this](const conf::Settings&) { return version_report(options_.json); }, false);
+  }
+
+  int run(int argc, char** argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      return app_.exit(error) == 0 ? 0 : kUsedWrongly;  // --help and --version end here too
+    }
+    try {
+      const bool required = options_.conf != kDefaultConf;
+      const Report report =
+          chosen_(needs_conf_ ? load_settings(system_, options_.conf, required) : conf::Settings{});
+      (void)std::fwrite(report.text.data(), 1, report.text.size(), stdout);
+      return report.status;
+    } catch (const conf::CniError& error) {
+      return fail(error, options_.json);
+    } catch (const std::exception& error) {
+      return fail(conf::CniError(conf::Code::kInternal, "internal error", error.what()), options_.json);
+    }
+  }
+
+ private:
+  CLI::App* command(const std::string& name, const std::string& what, const Run& run, bool needs_conf = true) {
+    CLI::App* sub = app_.add_subcommand(name, what);
+    sub->add_option("--conf", options_.conf, "Crossover's conflist")->type_name("FILE")->capture_default_str();
+    sub->add_flag("--json", options_.json, "JSON for machines");
+    sub->callback([this, run, needs_conf] {
+      chosen_ = run;
+      needs_conf_ = needs_conf;
+    });
+    return sub;
+  }
+
+  void add_explain() {
+    CLI::App* sub = command(
+        "explain", "what an ADD would do now and why, plugin by plugin, without doing it",
+        [this](const conf::Settings& settings) {
+          return explain_report(system_, settings, options_.explain, options_.json);
+        });
+    sub->add_option("--namespace", options_.explain.pod_namespace, "the pod's namespace")->type_name("NS");
+    sub->add_option("--pod", options_.explain.pod, "the pod's name")->type_name("NAME");
+    sub->add_option("--uid", options_.explain.uid, "the pod's UID, for canary.percent")->type_name("UID");
+    sub->add_option("--annotation", options_.explain.annotations, "an annotation of the pod; repeatable")
+        ->type_name("K=V")
+        ->allow_extra_args(false);
+  }
+
+  void add_set() {
+    CLI::App* sub = command("set", "write node-state: legacy, cilium, hold (refuse new pods) or auto (no opinion)",
+                            [this](const conf::Settings& settings) {
+                              return set_report(system_, settings, options_.word, joined(options_.reason), options_.json);
+                            });
+    sub->add_option("state", options_.word, "legacy, cilium, hold or auto")
+        ->required()
+        ->check(CLI::IsMember({"legacy", "cilium", "hold", "auto"}));
+    sub->add_option("reason", options_.reason, "why; shown by status and in refusals");
+  }
+
+  void add_gc() {
+    CLI::App* sub = command("gc", "find and clean what has no living owner",
+                            [this](const conf::Settings& settings) {
+                              return gc_report(system_, settings, options_.gc, options_.json);
+                            });
+    sub->add_flag("--dry-run", options_.gc.dry_run, "only say what would be cleaned");
+    CLI::Option* valid =
+        sub->add_option("--valid", options_.gc.valid_file,
+                        "the living: a JSON array of {\"containerID\",\"ifname\"}; all others are cleaned")
+            ->type_name("FILE");
+    sub->add_option("--forget", options_.gc.forget,
+                    "clean what is local of this container without running its plugins, which are gone for good")
+        ->type_name("ID")
+        ->excludes(valid);
+  }
+
+  System& system_;
+  Options options_;
+  CLI::App app_{"Crossover moves a node's pods from a legacy CNI to Cilium, pod by pod, and back."};
+  Run chosen_;
+  bool needs_conf_ = true;
+};
+
+}  // namespace
+
+int run_command_line(System& system, int argc, char** argv) { return Parser(system).run(argc, argv); }
+
+conf::Settings load_settings(System& system, const std::string& file, bool required) {
+  const std::optional<std::string> text = system.disk.read(file, conf::kMaxConfigBytes);
+  if (!text) {
+    if (!required) return {};
+    throw conf::CniError(conf::Code::kIo, "no such configuration", file + " does not exist");
+  }
+  const conf::NetworkList list = conf::parse_list(*text, file);
+  for (const conf::PluginConf& plugin : list.plugins)
+    if (plugin.type == system.self.name || plugin.type == "crossover") return conf::parse_settings(plugin.conf);
+  throw conf::CniError(conf::Code::kInvalidConfig, "not Crossover's configuration",
+                       file + " has no plugin of type crossover");
+}
+
+std::string aligned(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (i == widths.size()) widths.push_back(0);
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i)
+      line += i + 1 == row.size() ? row[i] : fmt::format("{:<{}}  ", row[i], widths[i]);
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
+  }
+  return out;
+}
+
+}  // namespace plugin

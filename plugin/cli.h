@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/settings.h"
+#include "plugin/system.h"
+
+// The command line: `crossover` with arguments and no CNI_COMMAND (design: section 8).
+namespace plugin {
+
+/// Parses the arguments, runs the command, prints. Returns the exit status: 0 good, 1 bad, 2 used wrongly.
+[[nodiscard]] int run_command_line(System& system, int argc, char** argv);
+
+inline constexpr const char* kDefaultConf = "/etc/cni/net.d/00-crossover.conflist";
+
+/// Our entry of the conflist `file`. The defaults if there is no such file and it is not `required`; a CniError that
+/// names the file for one that is missing though required, cannot be read, or has no entry of ours.
+[[nodiscard]] conf::Settings load_settings(System& system, const std::string& file, bool required);
+
+/// What one command prints and how it ends.
+struct Report {
+  std::string text;
+  int status = 0;
+};
+
+struct ExplainQuery {
+  std::string pod_namespace;
+  std::string pod;
+  std::string uid;
+  std::vector<std::string> annotations;  ///< "k=v"
+};
+
+struct GcOptions {
+  bool dry_run = false;
+  std::string valid_file;
+  std::string forget;
+};
+
+[[nodiscard]] Report status_report(System& system, const conf::Settings& settings, bool json);
+[[nodiscard]] Report explain_report(System& system, const conf::Settings& settings, const ExplainQuery& query,
+                                    bool json);
+[[nodiscard]] Report attachments_report(System& system, const conf::Settings& settings, bool json);
+[[nodiscard]] Report set_report(System& system, const conf::Settings& settings, const std::string& word,
+                                const std::string& reason, bool json);
+[[nodiscard]] Report gc_report(System& system, const conf::Settings& settings, const GcOptions& options, bool json);
+[[nodiscard]] Report version_report(bool json);
+
+/// Rows with their cells aligned in columns, two spaces apart.
+[[nodiscard]] std::string aligned(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace plugin

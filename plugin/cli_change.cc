@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "conf/error.h"
+#include "conf/netconf.h"
+#include "conf/version.h"
+#include "plugin/cli.h"
+#include "plugin/detach.h"
+#include "plugin/gc.h"
+#include "plugin/node.h"
+#include "plugin/session.h"
+
+namespace plugin {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using conf::CniError;
+using conf::Code;
+
+std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n'; }
+
+std::vector<conf::AttachmentId> read_valid(System& system, const std::string& file) {
+  const std::optional<std::string> text = system.disk.read(file, conf::kMaxGcBytes);
+  if (!text) throw CniError(Code::kIo, "no such list", file + " does not exist");
+  return conf::parse_attachment_ids(*text, file);
+}
+
+Swept sweep_orphans(Session& session, const GcOptions& options) {
+  System& system = session.system;
+  const std::int64_t began = system.clock.unix_ms();
+  if (options.valid_file.empty())
+    return sweep(session, [&system](const Attachment& attachment) { return is_orphan(system, attachment); }, began, {},
+                 options.dry_run);
+  const std::vector<conf::AttachmentId> valid = read_valid(system, options.valid_file);
+  const auto is_stale = [&valid](const Attachment& attachment) {
+    return std::find(valid.begin(), valid.end(), attachment.id) == valid.end();
+  };
+  return sweep(session, is_stale, began, {}, options.dry_run);
+}
+
+void forget_one(Session& session, const Attachment& attachment, Swept& out, std::vector<std::string>& notes) {
+  Event event;
+  event.verb = "gc --forget";
+  event.about(attachment);
+  detach(session, attachment, {.netns = {}, .path = {}, .adopted = false, .forget = true}, event);
+  event.ms = elapsed_ms(session.system);
+  session.events.write(event);
+  out.removed.push_back(attachment.id);
+  notes.insert(notes.end(), event.notes.begin(), event.notes.end());
+}
+
+Swept forget_container(Session& session, const GcOptions& options, std::vector<std::string>& notes) {
+  Swept out;
+  for (const Attachment& attachment : session.journal.all()) {
+    if (attachment.id.container_id != options.forget) continue;
+    if (options.dry_run) {
+      out.removed.push_back(attachment.id);
+      continue;
+    }
+    const std::optional<Locks::Guard> own = session.locks.attachment(attachment.id, session.settings.lock_timeout);
+    if (!own) throw CniError(Code::kBusy, "another call is still at work", options.forget);
+    forget_one(session, attachment, out, notes);
+  }
+  if (out.removed.empty()) throw CniError(Code::kUnknownContainer, "no record of this container", options.forget);
+  return out;
+}
+
+Json ids_json(const std::vector<conf::AttachmentId>& ids) {
+  Json out = Json::array();
+  for (const conf::AttachmentId& id : ids) out.push_back({{"containerID", id.container_id}, {"ifname", id.ifname}});
+  return out;
+}
+
+std::string gc_text(const Swept& swept, const std::vector<std::string>& notes, bool dry_run) {
+  std::string text;
+  for (const conf::AttachmentId& id : swept.removed)
+    text += fmt::format("{} {} {}\n", dry_run ? "would clean" : "cleaned", id.container_id, id.ifname);
+  for (const std::string& note : notes) text += "  " + note + '\n';
+  for (const std::string& problem : swept.problems) text += "problem: " + problem + '\n';
+  return text + fmt::format("{} {}, kept {}, problems {}\n", dry_run ? "to clean" : "cleaned", swept.removed.size(),
+                            swept.kept, swept.problems.size());
+}
+
+}  // namespace
+
+Report set_report(System& system, const conf::Settings& settings, const std::string& word, const std::string& reason,
+                  bool json) {
+  const std::string text = node_state_text(word, reason);
+  system.disk.make_dirs(settings.state_dir);
+  system.disk.replace(node_state_path(settings), text, conf::Sync::kYes);
+  const Node node = look_at_node(system, settings, Copies::kRead, AskAgent::kAlways, settings.agent_timeout);
+  const NodeState state = node_state(node.facts);
+  const Choice choice = decide(node.facts, {}, settings);
+  const std::string next = choice.network ? fmt::format("new pods join {}", network_name(*choice.network))
+                                          : fmt::format("new pods are refused: {}", choice.reason);
+  if (json)
+    return {dump({{"nodeState", state_name(state.state)}, {"source", state.source}, {"reason", state.reason}}), 0};
+  return {fmt::format("node state {} ({}); {}\n", state_name(state.state), state.reason, next), 0};
+}
+
+Report gc_report(System& system, const conf::Settings& settings, const GcOptions& options, bool json) {
+  Session session(system, settings);
+  std::vector<std::string> notes;
+  Swept swept;
+  if (options.forget.empty()) {
+    const std::optional<Locks::Guard> alone = session.locks.exclusive(settings.lock_timeout);
+    if (!alone) throw CniError(Code::kTryAgainLater, "other calls are at work", "they did not end in time; try again");
+    swept = sweep_orphans(session, options);
+  } else {
+    swept = forget_container(session, options, notes);
+  }
+  std::vector<BrokenRecord> broken;
+  (void)session.journal.all(&broken);  // only for what cannot be read
+  for (const BrokenRecord& record : broken) swept.problems.push_back(fmt::format("{}: {}", record.file, record.problem));
+  const int status = swept.problems.empty() ? 0 : 1;
+  if (json)
+    return {dump({{"dryRun", options.dry_run},
+                  {"removed", ids_json(swept.removed)},
+                  {"kept", swept.kept},
+                  {"notes", notes},
+                  {"problems", swept.problems}}),
+            status};
+  return {gc_text(swept, notes, options.dry_run), status};
+}
+
+Report version_report(bool json) {
+  const Json libraries = {{"nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR,
+                                                        NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
+                          {"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
+                          {"libnl", CROSSOVER_LIBNL_VERSION},
+                          {"libmnl", CROSSOVER_LIBMNL_VERSION}};
+  if (json)
+    return {dump({{"version", CROSSOVER_VERSION}, {"specVersions", conf::kSpecVersions}, {"libraries", libraries}}), 0};
+  std::string specs;
+  for (const std::string_view version : conf::kSpecVersions) specs += fmt::format("{}{}", specs.empty() ? "" : ", ", version);
+  std::string built;
+  for (const auto& [name, version] : libraries.items())
+    built += fmt::format("{}{} {}", built.empty() ? "" : ", ", name, version.get<std::string>());
+  return {aligned({{"crossover", CROSSOVER_VERSION}, {"CNI versions", specs}, {"libraries", built}}), 0};
+}
+
+}  // namespace plugin

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "conf/result.h"
+#include "plugin/cli.h"
+#include "plugin/discovery.h"
+#include "plugin/host_ports.h"
+#include "plugin/journal.h"
+#include "plugin/node.h"
+
+namespace plugin {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Counts {
+  std::size_t legacy = 0;
+  std::size_t cilium = 0;
+  std::size_t pending = 0;
+};
+
+Counts count(const std::vector<Attachment>& attachments) {
+  Counts out;
+  for (const Attachment& attachment : attachments) {
+    if (attachment.pending()) {
+      ++out.pending;
+    } else if (attachment.network == Network::kLegacy) {
+      ++out.legacy;
+    } else {
+      ++out.cilium;
+    }
+  }
+  return out;
+}
+
+std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n'; }
+
+Json network_json(const Node& node, Network network) {
+  const std::optional<FoundList>& found = node.found(network);
+  return {{"usable", usable(node.facts, network)},
+          {"name", found ? found->list.name : ""},
+          {"file", found ? found->file : ""},
+          {"problem", why_unusable(node.facts, network)}};
+}
+
+std::vector<std::string> network_row(const Node& node, Network network) {
+  const std::optional<FoundList>& found = node.found(network);
+  const std::string problem = why_unusable(node.facts, network);
+  std::string what = found ? fmt::format("{} ({})", found->list.name, found->file) : "";
+  if (found && found->from_copy) what += ", from the last good copy";
+  if (!problem.empty()) what += (what.empty() ? "" : ": ") + problem;
+  return {fmt::format("  {}", network_name(network)), usable(node.facts, network) ? "usable" : "not usable", what};
+}
+
+std::string age(std::int64_t ms) {
+  const std::int64_t s = ms / 1000;
+  if (s < 120) return fmt::format("{}s", s < 0 ? 0 : s);
+  if (s < 2 * 3600) return fmt::format("{}m", s / 60);
+  return s < 48 * 3600 ? fmt::format("{}h", s / 3600) : fmt::format("{}d", s / 86400);
+}
+
+std::string addresses(const Attachment& attachment) {
+  std::string out;
+  for (const std::string& address : conf::result_addresses(attachment.result.value_or("{}")))
+    out += (out.empty() ? "" : ",") + address;
+  return out.empty() ? "-" : out;
+}
+
+std::string pod_name(const Attachment& attachment) {
+  if (attachment.pod_name.empty()) return "-";
+  return attachment.pod_namespace.empty() ? attachment.pod_name
+                                          : fmt::format("{}/{}", attachment.pod_namespace, attachment.pod_name);
+}
+
+std::string_view state_of(const Attachment& attachment) {
+  if (attachment.failed_deletes > 0 || !attachment.last_failure.empty()) return "deleting";
+  return attachment.pending() ? "pending" : "ready";
+}
+
+PodFacts facts_for(const ExplainQuery& query) {
+  PodFacts out{.pod_namespace = query.pod_namespace, .uid = query.uid, .override_to = std::nullopt};
+  for (const std::string& annotation : query.annotations) {
+    const std::size_t equals = annotation.find('=');
+    if (equals != std::string::npos && annotation.substr(0, equals) == kOverrideAnnotation)
+      out.override_to = annotation.substr(equals + 1);
+  }
+  return out;
+}
+
+std::vector<std::string> types_of(const conf::NetworkList& list) {
+  std::vector<std::string> out;
+  for (const conf::PluginConf& plugin : list.plugins) out.push_back(plugin.type);
+  return out;
+}
+
+}  // namespace
+
+Report status_report(System& system, const conf::Settings& settings, bool json) {
+  const Node node = look_at_node(system, settings, Copies::kRead, AskAgent::kAlways, settings.agent_timeout);
+  const NodeState state = node_state(node.facts);
+  std::vector<BrokenRecord> broken;
+  const Counts counts = count(Journal(system.disk, settings.state_dir).all(&broken));
+  if (json)
+    return {dump({{"nodeState", state_name(state.state)},
+                  {"source", state.source},
+                  {"reason", state.reason},
+                  {"networks", {{"legacy", network_json(node, Network::kLegacy)},
+                                {"cilium", network_json(node, Network::kCilium)}}},
+                  {"attachments", {{"legacy", counts.legacy}, {"cilium", counts.cilium}, {"pending", counts.pending}}},
+                  {"leases", Json::array()},
+                  {"ports", 0},
+                  {"coexistence", {{"wanted", Json::array()}, {"present", Json::array()}}}}),
+            0};
+  std::string text = aligned({{"node state", std::string(state_name(state.state))},
+                              {"  source", state.source},
+                              {"  reason", state.reason}});
+  text += "networks\n" + aligned({network_row(node, Network::kLegacy), network_row(node, Network::kCilium)});
+  text += fmt::format("attachments\n  legacy {}  cilium {}  pending {}\n", counts.legacy, counts.cilium, counts.pending);
+  for (const std::string& warning : node.lists.warnings) text += "warning: " + warning + '\n';
+  for (const BrokenRecord& record : broken) text += fmt::format("warning: {}: {}\n", record.file, record.problem);
+  return {text, 0};
+}
+
+Report explain_report(System& system, const conf::Settings& settings, const ExplainQuery& query, bool json) {
+  const Node node = look_at_node(system, settings, Copies::kRead, AskAgent::kAlways, settings.agent_timeout);
+  const Choice choice = decide(node.facts, facts_for(query), settings);
+  const conf::NetworkList none;
+  const conf::NetworkList& list = choice.network ? node.found(*choice.network)->list : none;
+  const PortMapper mapper = choice.network ? port_mapper(settings.host_ports, list) : PortMapper::kNone;
+  const std::string_view network = choice.network ? network_name(*choice.network) : "none";
+  if (json)
+    return {dump({{"network", network},
+                  {"reason", choice.reason},
+                  {"code", choice.code},
+                  {"plugins", types_of(list)},
+                  {"hostPorts", port_mapper_name(mapper)}}),
+            0};
+  std::vector<std::vector<std::string>> rows = {{"network", std::string(network)}, {"reason", choice.reason}};
+  if (choice.code != 0) rows.push_back({"refused", fmt::format("code {}", choice.code)});
+  if (choice.network) rows.push_back({"list", fmt::format("{} ({})", list.name, node.found(*choice.network)->file)});
+  for (const conf::PluginConf& plugin : list.plugins) rows.push_back({"  runs", plugin.type});
+  rows.push_back({"hostPorts", std::string(port_mapper_name(mapper))});
+  for (const std::string& warning : node.lists.warnings) rows.push_back({"warning", warning});
+  return {aligned(rows), 0};
+}
+
+Report attachments_report(System& system, const conf::Settings& settings, bool json) {
+  const std::vector<Attachment> all = Journal(system.disk, settings.state_dir).all();
+  const std::int64_t now = system.clock.unix_ms();
+  if (json) {
+    Json out = Json::array();
+    for (const Attachment& attachment : all)
+      out.push_back({{"namespace", attachment.pod_namespace},
+                     {"pod", attachment.pod_name},
+                     {"containerID", attachment.id.container_id},
+                     {"ifname", attachment.id.ifname},
+                     {"network", network_name(attachment.network)},
+                     {"reason", attachment.reason},
+                     {"addresses", conf::result_addresses(attachment.result.value_or("{}"))},
+                     {"ageSeconds", (now - attachment.started_ms) / 1000},
+                     {"state", state_of(attachment)},
+                     {"problem", attachment.last_failure}});
+    return {dump(out), 0};
+  }
+  std::vector<std::vector<std::string>> rows = {
+      {"POD", "CONTAINER", "INTERFACE", "NETWORK", "ADDRESSES", "AGE", "STATE"}};
+  for (const Attachment& attachment : all)
+    rows.push_back({pod_name(attachment), attachment.id.container_id.substr(0, 13), attachment.id.ifname,
+                    std::string(network_name(attachment.network)), addresses(attachment),
+                    age(now - attachment.started_ms), std::string(state_of(attachment))});
+  return {aligned(rows), 0};
+}
+
+}  // namespace plugin

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/detach.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "conf/error.h"
+#include "ipam/host_local.h"
+#include "plugin/delegate.h"
+
+namespace plugin {
+namespace {
+
+using conf::CniError;
+
+bool is_that_netns(System& system, const Attachment& attachment, const std::string& path) {
+  if (path.empty()) return false;
+  try {
+    const std::optional<PodNetns> pod = system.pods.look(path, attachment.id.ifname);
+    return pod && !pod->is_ours && pod->id.same_as(attachment.netns_id);
+  } catch (const CniError&) {
+    return false;  // what lies under the path now is no namespace: the pod's is gone
+  }
+}
+
+Call call_for(const Session& session, const Attachment& attachment, const DetachCall& call, std::string netns) {
+  return {.id = attachment.id,
+          .netns = std::move(netns),
+          .args = attachment.args,
+          .path = call.path,
+          .fallback_path = attachment.path,
+          .runtime_config = attachment.runtime_config,
+          .prev_result = attachment.result,
+          .valid_attachments = std::nullopt,
+          .deadline = session.settings.delegate_timeout,
+          .keep_fd = session.locks.fd()};
+}
+
+bool all_gone_for_good(const std::vector<Failure>& failures) {
+  return std::all_of(failures.begin(), failures.end(), [](const Failure& failure) { return failure.gone_for_good; });
+}
+
+std::string sentences(const std::vector<Failure>& failures) {
+  std::string out;
+  for (const Failure& failure : failures) out += (out.empty() ? "" : "; ") + std::string(failure.error.what());
+  return conf::without_swallowed_phrases(out);
+}
+
+CniError unfinished(const std::vector<Failure>& failures, const Attachment& attachment) {
+  const CniError& first = failures.front().error;
+  std::string details = conf::without_swallowed_phrases(first.details());
+  for (std::size_t i = 1; i < failures.size(); ++i)
+    details += (details.empty() ? "" : "; ") + conf::without_swallowed_phrases(failures[i].error.what());
+  if (attachment.failed_deletes > 0)
+    details += fmt::format("; try {} of {}, then only what is local is cleaned; `crossover gc --forget {}` does it now",
+                           attachment.failed_deletes, kTriesBeforeForgetting, attachment.id.container_id);
+  return {first.code(), conf::without_swallowed_phrases(first.msg()), std::move(details)};
+}
+
+void remove_noting(Session& session, const std::string& path, Event& event) {
+  if (session.system.disk.remove(path)) event.notes.push_back("removed " + path);
+}
+
+// What a plugin that can no longer run would have freed and we can reach: the pod's interface (its host end goes with
+// it), host-local's leases, flannel's file.
+void clean_local(Session& session, const Attachment& attachment, const std::string& netns, Event& event) {
+  System& system = session.system;
+  if (!netns.empty() && system.pods.delete_link(netns, attachment.netns_id, attachment.id.ifname))
+    event.notes.push_back(fmt::format("deleted {} in {}", attachment.id.ifname, netns));
+  for (const conf::PluginConf& plugin : attachment.list.plugins) {
+    const std::string* section = plugin.conf.find("ipam");
+    const conf::Object ipam = section != nullptr && conf::kind_of(*section) == "object"
+                                  ? conf::Object::parse(*section, "ipam")
+                                  : conf::Object();
+    const std::string dir = ipam::host_local_dir(ipam, attachment.list.name);
+    for (const ipam::HostLocalLease& lease : ipam::host_local_leases_of(system.disk, dir, attachment.id))
+      remove_noting(session, lease.path, event);
+  }
+  if (attachment.list.runs("flannel"))
+    remove_noting(session, system.places.flannel + '/' + attachment.id.container_id, event);
+}
+
+void forget(Session& session, const Attachment& attachment, const std::string& netns, Event& event) {
+  clean_local(session, attachment, netns, event);
+  event.notes.push_back("only what is local was cleaned; addresses that a plugin keeps elsewhere may stay taken");
+}
+
+void note_failures(Session& session, Attachment& attachment, const std::vector<Failure>& failures) {
+  attachment.failed_deletes = all_gone_for_good(failures) ? attachment.failed_deletes + 1 : 0;
+  attachment.last_failure = sentences(failures);
+  session.journal.note_failure(attachment, session.system.clock.unix_ms());
+}
+
+}  // namespace
+
+std::string netns_to_touch(System& system, const Attachment& attachment, const DetachCall& call) {
+  if (call.adopted) return call.netns;
+  if (attachment.boot_id != system.boot_id) return {};
+  if (is_that_netns(system, attachment, call.netns)) return call.netns;
+  return is_that_netns(system, attachment, attachment.netns) ? attachment.netns : std::string{};
+}
+
+void detach(Session& session, Attachment attachment, const DetachCall& call, Event& event) {
+  const std::string netns = netns_to_touch(session.system, attachment, call);
+  if (call.forget) {
+    forget(session, attachment, netns, event);
+  } else {
+    Delegates delegates(session.system);
+    const std::vector<Failure> failures = delegates.del(attachment.list, call_for(session, attachment, call, netns));
+    event.steps.insert(event.steps.end(), delegates.steps().begin(), delegates.steps().end());
+    if (!failures.empty()) {
+      const bool last_try = all_gone_for_good(failures) && attachment.failed_deletes + 1 >= kTriesBeforeForgetting;
+      if (!last_try) {
+        note_failures(session, attachment, failures);
+        throw unfinished(failures, attachment);
+      }
+      event.notes.push_back(fmt::format("given up after {} tries: {}", kTriesBeforeForgetting, sentences(failures)));
+      forget(session, attachment, netns, event);
+    }
+  }
+  // The runtime's own cache file of a network that is no longer loaded: libcni removes only the current network's.
+  if (!attachment.libcni_cache.empty()) remove_noting(session, attachment.libcni_cache, event);
+  session.journal.forget(attachment.id);
+}
+
+}  // namespace plugin
