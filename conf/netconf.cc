@@ -131,7 +131,7 @@ std::vector<AttachmentId> parse_attachment_ids(std::string_view text, std::strin
   // An array is told by its first byte; everything else goes through Object::parse and its errors.
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first != std::string_view::npos && text[first] == '[') {
-    return attachment_ids({.path = std::string(what), .raw = std::string(text)});
+    return attachment_ids({.path = std::string(what), .raw = std::string(text.substr(first))});
   }
   const std::optional<Value> list = attachment_list(Object::parse(text, what, kMaxGcBytes));
   if (!list) refuse_configuration(fmt::format("{}: `{}` is missing: must be an array", what, kValidAttachments));

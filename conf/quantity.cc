@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The notations of conf/settings.h for durations and sizes.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstddef>
