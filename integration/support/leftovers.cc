@@ -40,6 +40,12 @@ bool of_link_itself(const std::string& route) {
   return route.find("fe80::") != std::string::npos || route.find("ff00::/8") != std::string::npos;
 }
 
+/// A bridge that lost its last port says so a moment later.
+std::string without_carrier(const std::string& route) {
+  static constexpr std::string_view kFlag = " linkdown";
+  return route.ends_with(kFlag) ? route.substr(0, route.size() - kFlag.size()) : route;
+}
+
 bool stays(const std::string& path) {
   static constexpr std::array<std::string_view, 3> kOfCrossover = {
       "/var/lib/cni/crossover/node-state", "/var/lib/cni/crossover/events.jsonl", "/var/lib/cni/crossover/networks/"};
@@ -64,7 +70,7 @@ std::set<std::string> node_state(const Node& node) {
   std::set<std::string> state;
   for (const auto& line : lines(node.net().ip("-o link show"))) state.insert("link " + link_name(line));
   for (const auto& line : lines(node.net().ip("route show table all")))
-    if (!of_link_itself(line)) state.insert("route " + line);
+    if (!of_link_itself(line)) state.insert("route " + without_carrier(line));
   for (const auto& line : lines(node.net().ip("rule show"))) state.insert("rule " + line);
   for (const auto& line : lines(node.must_run({"iptables-save"})))
     if (const std::string kept = without_counters(line); !kept.empty()) state.insert("iptables " + kept);
