@@ -137,9 +137,8 @@ Json made_result(const std::string& version) {
   Json ip = {{"interface", 1}, {"address", address}, {"gateway", "10.9.0.1"}};
   if (version[0] == '0') ip["version"] = "4";
   return {{"cniVersion", version},
-          {"interfaces",
-           Json::array({{{"name", "host0"}, {"mac", "0a:00:00:00:00:01"}},
-                        {{"name", variable("CNI_IFNAME")}, {"sandbox", variable("CNI_NETNS")}}})},
+          {"interfaces", Json::array({{{"name", "host0"}, {"mac", "0a:00:00:00:00:01"}},
+                                      {{"name", variable("CNI_IFNAME")}, {"sandbox", variable("CNI_NETNS")}}})},
           {"ips", Json::array({ip})},
           {"routes", Json::array({route})},
           {"dns", {{"nameservers", Json::array({"10.96.0.10"})}}}};
@@ -192,8 +191,13 @@ int main(int argc, char** argv) {
   const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
 
   const Json arguments(std::vector<std::string>(argv, argv + argc));
-  log_line(dir, {{"type", type}, {"verb", verb}, {"argv", arguments}, {"env", logged_environment(dir)},
-                 {"pid", ::getpid()}, {"ppid", ::getppid()}, {"stdin", input}});
+  log_line(dir, {{"type", type},
+                 {"verb", verb},
+                 {"argv", arguments},
+                 {"env", logged_environment(dir)},
+                 {"pid", ::getpid()},
+                 {"ppid", ::getppid()},
+                 {"stdin", input}});
   const Step step = load_step(dir / (type + ".json"), verb);
   // A failing DEL keeps its state, a failing ADD leaves some: in both cases a later DEL has something to do.
   if (!step.keep && verb == "ADD") keep_state(dir, type, verb);
