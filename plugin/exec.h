@@ -15,7 +15,7 @@ struct Command {
   std::string input;                               ///< its stdin
   std::chrono::milliseconds deadline{90'000};      ///< then the group is killed
   std::size_t max_output = std::size_t{1} << 20;   ///< of stdout; more kills the group
-  int keep_fd = -1;                                ///< inherited as it is, not 0-2: so a lock outlives us
+  int keep_fd = -1;                                ///< inherited as it is, not 0-2: a lock outlives us
 };
 
 struct Outcome {

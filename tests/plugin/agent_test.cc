@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/agent.h"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "tests/plugin/fake_server.h"
+
+using plugin::AgentHealth;
+using plugin::Endpoint;
+using plugin::parse_health;
+using plugin::SocketAgent;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr milliseconds kLong{60'000};
+
+std::string recorded(const std::string& name) {
+  std::ostringstream text;
+  text << std::ifstream(TEST_DATA "/agent/" + name).rdbuf();
+  REQUIRE_FALSE(text.str().empty());
+  return text.str();
+}
+
+Endpoint endpoint_for(int status) {
+  const fake::Server server(fake::answer(status, "{}"));
+  return SocketAgent().endpoint(server.path(), "abc123", "eth0", kLong);
+}
+
+}  // namespace
+
+TEST_SUITE("plugin.agent") {
+  TEST_CASE("an agent in charge of the node's list says so") {
+    const AgentHealth health = parse_health(recorded("healthz.json"));
+    CHECK(health.answered);
+    CHECK(health.problem.empty());
+    CHECK(health.state == "Ok");
+    CHECK(health.cni_file_state == "Ok");
+    CHECK(health.healthy());
+  }
+
+  TEST_CASE("an agent beside the legacy network says Disabled") {
+    const AgentHealth health = parse_health(recorded("healthz-secondary.json"));
+    CHECK(health.healthy());
+    CHECK(health.cni_file_state == "Disabled");
+  }
+
+  TEST_CASE("an answer without cni-file leaves it empty") {
+    const AgentHealth health = parse_health(recorded("healthz-brief.json"));
+    CHECK(health.healthy());
+    CHECK(health.cni_file_state.empty());
+  }
+
+  TEST_CASE("an agent that is not well says so") {
+    const AgentHealth failing = parse_health(R"({"cilium":{"state":"Failure","msg":"no kvstore"},"x":[1]})");
+    CHECK(failing.answered);
+    CHECK(failing.state == "Failure");
+    CHECK_FALSE(failing.healthy());
+    CHECK(parse_health(R"({"cilium":{"state":"Warning"}})").healthy());
+    CHECK_FALSE(parse_health(R"({"cilium":{"state":"Disabled"}})").healthy());
+  }
+
+  TEST_CASE("an answer without a state is no health") {
+    for (const std::string body : {"{}", R"({"cilium":null})", R"({"cilium":[]})", R"({"cilium":{"state":1}})"}) {
+      CAPTURE(body);
+      const AgentHealth health = parse_health(body);
+      CHECK(health.answered);
+      CHECK(health.problem == "/v1/healthz: no cilium.state in the answer");
+      CHECK_FALSE(health.healthy());
+    }
+  }
+
+  TEST_CASE("an odd cni-file is as good as none") {
+    for (const std::string odd : {"null", "[]", "\"Ok\"", "{}", R"({"state":true})"}) {
+      CAPTURE(odd);
+      const AgentHealth health = parse_health(R"({"cilium":{"state":"Ok"},"cni-file":)" + odd + "}");
+      CHECK(health.healthy());
+      CHECK(health.cni_file_state.empty());
+    }
+  }
+
+  TEST_CASE("what is no JSON object is no answer") {
+    for (const std::string body : {"", "Ok", "[]", "{\"cilium\":", "{\"cilium\":{\"state\":\"\xFF\"}}"}) {
+      CAPTURE(body);
+      const AgentHealth health = parse_health(body);
+      CHECK_FALSE(health.answered);
+      CHECK(health.problem.find("/v1/healthz") != std::string::npos);
+    }
+  }
+
+  TEST_CASE("health is asked for at /v1/healthz") {
+    const fake::Server server(fake::answer(200, recorded("healthz.json")));
+    const AgentHealth health = SocketAgent().health(server.path(), kLong);
+    CHECK(health.healthy());
+    CHECK(health.cni_file_state == "Ok");
+    CHECK(server.request().substr(0, 26) == "GET /v1/healthz HTTP/1.1\r\n");
+  }
+
+  TEST_CASE("an agent that answers with an error has no health") {
+    const fake::Server server(fake::answer(503, "{\"cilium\":{\"state\":\"Ok\"}}"));
+    const AgentHealth health = SocketAgent().health(server.path(), kLong);
+    CHECK_FALSE(health.answered);
+    CHECK(health.problem == "/v1/healthz: HTTP status 503");
+  }
+
+  TEST_CASE("an agent that is not there has no health") {
+    scratch::Folder folder;
+    const std::string path = folder.file("cilium.sock");
+    const AgentHealth health = SocketAgent().health(path, kLong);
+    CHECK_FALSE(health.answered);
+    CHECK_FALSE(health.healthy());
+    CHECK(health.problem == "connect " + path + ": no such path");
+  }
+
+  TEST_CASE("an agent that hangs has no health after the deadline") {
+    const fake::Server server([](int) { (void)::pause(); });
+    const AgentHealth health = SocketAgent().health(server.path(), milliseconds{50});
+    CHECK_FALSE(health.answered);
+    CHECK(health.problem == "no answer within 50 ms");
+  }
+
+  TEST_CASE("an endpoint is there, is not, or is unknown") {
+    CHECK(endpoint_for(200) == Endpoint::kPresent);
+    CHECK(endpoint_for(404) == Endpoint::kAbsent);
+    for (const int status : {204, 301, 400, 403, 429, 500, 503}) {
+      CAPTURE(status);
+      CHECK(endpoint_for(status) == Endpoint::kUnknown);
+    }
+  }
+
+  TEST_CASE("without an agent, or with a torn answer, an endpoint is unknown") {
+    scratch::Folder folder;
+    CHECK(SocketAgent().endpoint(folder.file("cilium.sock"), "abc", "eth0", kLong) == Endpoint::kUnknown);
+    const fake::Server server(fake::answer(200, "{}").substr(0, 40));
+    CHECK(SocketAgent().endpoint(server.path(), "abc", "eth0", kLong) == Endpoint::kUnknown);
+  }
+
+  TEST_CASE("an endpoint is asked for by attachment, whatever its names hold") {
+    const fake::Server server(fake::answer(404, ""));
+    SUBCASE("plain") {
+      (void)SocketAgent().endpoint(server.path(), "a1-B2_c.3", "eth0", kLong);
+      const std::string line = "GET /v1/endpoint/cni-attachment-id:a1-B2_c.3:eth0 HTTP/1.1\r\n";
+      CHECK(server.request().substr(0, line.size()) == line);
+    }
+    SUBCASE("hostile") {
+      (void)SocketAgent().endpoint(server.path(), "a/b:c?d#e%f", "e h\xC3\xA4\r\n@0", kLong);
+      const std::string line =
+          "GET /v1/endpoint/cni-attachment-id:a%2Fb%3Ac%3Fd%23e%25f:e%20h%C3%A4%0D%0A%400 HTTP/1.1\r\n";
+      CHECK(server.request().substr(0, line.size()) == line);
+    }
+  }
+}
