@@ -10,16 +10,16 @@
 #include "conf/request.h"
 
 // The reference host-local's own files, read to tell whose a pod is and whether addresses are left, and removed when
-// its binary is gone for good. One file an address in <dataDir>/<network name>/, its content "<container id>\r\n<ifname>"
-// (plugins: ipam/host-local/backend/disk); older ones hold the container id alone. Names that are no address are its own
-// book-keeping (lock, last_reserved_ip.N).
+// its binary is gone for good. One file an address in <dataDir>/<network name>/, which holds
+// "<container id>\r\n<ifname>" (plugins: ipam/host-local/backend/disk); older ones hold the container id alone. Names
+// that are no address are its own book-keeping (lock, last_reserved_ip.N).
 namespace ipam {
 
 inline constexpr const char* kHostLocalDir = "/var/lib/cni/networks";
 
 struct HostLocalLease {
   std::string path;
-  std::string address;   ///< the file's name; v6 addresses too
+  std::string address;       ///< the file's name; v6 addresses too
   conf::AttachmentId owner;  ///< ifname empty in the old format
 };
 
