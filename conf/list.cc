@@ -92,6 +92,9 @@ bool flag(const Object& object, std::string_view key, const Source& source) {
   return *set;
 }
 
+// A key as a part of a path; a long one would fill the error.
+std::string_view shown_key(std::string_view key) { return key.size() <= 64 ? key : "(a long key)"; }
+
 std::vector<std::string> capabilities(const Object& entry, const std::string& path, const Source& source) {
   const std::string* raw = entry.find("capabilities");
   if (raw == nullptr || *raw == "null") return {};
@@ -100,7 +103,8 @@ std::vector<std::string> capabilities(const Object& entry, const std::string& pa
   std::vector<std::string> out;
   for (const Member& member : declared.members()) {
     if (member.value != "null" && kind_of(member.value) != "boolean") {
-      source.refuse({.path = fmt::format("{}capabilities.{}", path, member.key), .raw = member.value}, "true or false");
+      source.refuse({.path = fmt::format("{}capabilities.{}", path, shown_key(member.key)), .raw = member.value},
+                    "true or false");
     }
     if (member.value == "true") out.push_back(member.key);
   }

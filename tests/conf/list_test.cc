@@ -235,6 +235,8 @@ TEST_SUITE("conf.list") {
                   "`plugins[0].capabilities` is an array: must be an object of booleans");
     check_refused(R"({"name":"n","plugins":[{"type":"a","capabilities":{"mac":"true"}}]})",
                   "`plugins[0].capabilities.mac` is \"true\": must be true or false");
+    check_refused(R"({"name":"n","plugins":[{"type":"a","capabilities":{")" + std::string(65, 'm') + R"(":1}}]})",
+                  "`plugins[0].capabilities.(a long key)` is 1: must be true or false");
   }
 
   TEST_CASE("B1.5 a single plugin's file becomes a list of one") {
