@@ -118,7 +118,9 @@ void hold(const fs::path& dir, const Step& step) {
 }
 
 void keep_state(const fs::path& dir, const std::string& type, const std::string& verb) {
-  const fs::path file = dir / "state" / (type + "," + variable("CNI_CONTAINERID") + "," + variable("CNI_IFNAME"));
+  std::string id = variable("CNI_CONTAINERID");
+  if (id.size() > 128) id = std::to_string(std::hash<std::string>{}(id));  // a file's name ends at 255
+  const fs::path file = dir / "state" / (type + "," + id + "," + variable("CNI_IFNAME"));
   fs::create_directories(file.parent_path());
   if (verb == "ADD") std::ofstream(file) << variable("CNI_NETNS");
   if (verb == "DEL") fs::remove(file);

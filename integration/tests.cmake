@@ -1,0 +1,29 @@
+# The black-box tests of the binary.
+
+# A stand-in for any plugin, driven by files.
+add_executable(recorder delegates/recorder.cc)
+target_link_libraries(recorder PRIVATE project_options nlohmann_json::nlohmann_json)
+
+# The built binary, black box. Every case enters namespaces of its own; needs root.
+include(doctest)
+add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
+  delegates/recorder_test.cc
+  differential/compare.cc
+  differential/corpus.cc
+  differential_test.cc
+  fixture/agent.cc
+  fixture/answer.cc
+  fixture/node.cc
+  fixture/recorder.cc
+  recorded_test.cc
+  verbs/add_test.cc
+  verbs/config_test.cc
+  verbs/del_test.cc
+  verbs/environment_test.cc
+  verbs/evidence_test.cc)
+target_compile_definitions(integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+  TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
+target_link_libraries(integration_tests PRIVATE integration_support project_options doctest::doctest
+  nlohmann_json::nlohmann_json)
+add_dependencies(integration_tests crossover libcni_driver recorder)
+doctest_discover_tests(integration_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)
