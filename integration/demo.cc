@@ -38,12 +38,21 @@ struct Arguments {
   std::string out = "build/demo";
   bool brief = false;
   bool help = false;
+  integration::Fault fault = integration::Fault::kNone;
 };
 
 constexpr std::string_view kUsage =
-    "usage: demo [--out DIR] [--short]\n"
+    "usage: demo [--out DIR] [--short] [--fault loss|leak]\n"
     "  --out DIR  where demo.txt, demo.json and demo.svg go (build/demo)\n"
-    "  --short    fewer pods, shorter phases\n";
+    "  --short    fewer pods, shorter phases\n"
+    "  --fault loss|leak\n"
+    "             lets something go wrong on purpose: the demo then has to fail\n";
+
+integration::Fault fault(std::string_view word) {
+  if (word == "loss") return integration::Fault::kLoss;
+  if (word == "leak") return integration::Fault::kLeak;
+  throw std::invalid_argument(fmt::format("--fault is loss or leak, not '{}'", word));
+}
 
 Arguments parse(int argc, char** argv) {
   Arguments arguments;
@@ -51,6 +60,8 @@ Arguments parse(int argc, char** argv) {
     const std::string_view word(argv[i]);
     if (word == "--out" && i + 1 < argc) {
       arguments.out = argv[++i];
+    } else if (word == "--fault" && i + 1 < argc) {
+      arguments.fault = fault(argv[++i]);
     } else if (word == "--short") {
       arguments.brief = true;
     } else if (word == "--help" || word == "-h") {
@@ -92,6 +103,7 @@ void write(const fs::path& file, const std::string& text) {
 integration::MigrationOptions options_for(const Arguments& arguments, const fs::path& bin) {
   integration::MigrationOptions options;
   options.crossover = bin / "crossover";
+  options.fault = arguments.fault;
   options.pause = pause_for;
   options.say = say;
   if (arguments.brief) {

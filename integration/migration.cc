@@ -48,6 +48,7 @@ void Migration::run() {
       pods_[node.number()].push_back(start(node, slot_name(node, i), 1, false, "legacy"));
   show(node(1), "status");
   options_.pause(options_.soak);
+  if (options_.fault == Fault::kLoss) cut_uplink(node(1));
 
   const unsigned last = static_cast<unsigned>(cluster_.nodes().size());
   for (unsigned number = 1; number <= last; ++number) {
@@ -62,7 +63,7 @@ void Migration::run() {
 
   begin_phase("all on second");
   options_.pause(options_.soak);
-  show(node(2), "attachments");
+  show(node(2), "status");
   end_phase();
   stop_all();
   judge();
@@ -125,15 +126,17 @@ void Migration::move(unsigned number, const std::string& state, const std::strin
   const std::string network = state == "cilium" ? "second" : "legacy";
   record_.moves.push_back({now(), target.name(), network});
   say(&target, fmt::format("crossover set {} \"{}\"", state, reason));
+  show(target, "explain");
   options_.pause(options_.soak);
   recycle(target, network);
-  show(target, "status");
   options_.pause(options_.soak);
 }
 
 void Migration::recycle(const Node& node, const std::string& expected) {
-  for (Pod& pod : pods_[node.number()]) {
-    replace(pod, expected);
+  std::vector<Pod>& pods = pods_[node.number()];
+  for (std::size_t i = 0; i < pods.size(); ++i) {
+    if (i > 0 && i == pods.size() / 2) show(node, "attachments");  // both networks live side by side
+    replace(pods[i], expected);
     options_.pause(options_.between);
   }
 }
@@ -177,12 +180,20 @@ void Migration::stop(Pod& pod) {
 
 void Migration::stop_all() {
   prober_.settle();
-  say(nullptr, "== all pods are deleted");
+  say(nullptr, "== every pod is deleted");
+  if (options_.fault == Fault::kLeak) pods_[1].erase(pods_[1].begin());
   for (auto& [number, pods] : pods_) {
     (void)number;
     for (Pod& pod : pods) stop(pod);
     pods.clear();
   }
+}
+
+void Migration::cut_uplink(const Node& node) {
+  const std::string port = "port" + std::to_string(node.number());
+  cluster_.lan().ip("link set " + port + " down");
+  options_.pause(options_.soak);
+  cluster_.lan().ip("link set " + port + " up");
 }
 
 void Migration::show(const Node& node, const std::string& command) const {

@@ -16,11 +16,19 @@
 // The main job: a cluster moves from its legacy network to the second one, node by node and pod by pod, under load.
 namespace integration {
 
+/// Something goes wrong on purpose, to show that it would be seen.
+enum class Fault {
+  kNone,
+  kLoss,  ///< a node's uplink is down for a moment
+  kLeak,  ///< a pod disappears without a DEL
+};
+
 struct MigrationOptions {
   unsigned pods_per_node = 4;
   std::chrono::milliseconds soak{1500};    ///< how long each phase is watched before its pods are recycled, and after
   std::chrono::milliseconds between{300};  ///< two recycled pods
   std::string crossover;                   ///< the binary
+  Fault fault = Fault::kNone;
   /// Waits; throws to end the migration early.
   std::function<void(std::chrono::milliseconds)> pause;
   /// Gets a line of progress.
@@ -60,6 +68,7 @@ class Migration {
   [[nodiscard]] Pod start(const support::Node& node, const std::string& slot, unsigned generation, bool host_port,
                           const std::string& expected);
   void stop(Pod& pod);
+  void cut_uplink(const support::Node& node);
   void stop_all();
   void show(const support::Node& node, const std::string& command) const;
   void judge();

@@ -173,25 +173,26 @@ std::string legend() {
     const char* words;
     double width;
   };
-  constexpr std::array<Entry, 3> kEntries = {Entry{kOlder, "legacy pod, older than Crossover", 236},
-                                             Entry{kLegacy, "legacy pod", 100},
-                                             Entry{kSecond, "pod on the second network", 190}};
+  constexpr std::array<Entry, 3> kEntries = {Entry{kOlder, "legacy pod, older than Crossover", 240},
+                                             Entry{kLegacy, "legacy pod", 94},
+                                             Entry{kSecond, "pod on the second network", 200}};
   std::string out;
   double x = kLeft;
   for (const auto& entry : kEntries) {
     out += rect(x, 91, 22, kBar, fmt::format("rx=\"3\" fill=\"{}\"", entry.color));
     out += text(x + 29, 102, entry.words, style(13, kFaint));
-    x += entry.width + 29;
+    x += 29 + entry.width;
   }
-  out += rect(x, 89, 22, 17, fmt::format("rx=\"3\" fill=\"{}\" stroke=\"#b9dedb\"", kSecondLane));
-  return out + text(x + 29, 102, "what the node gives a new pod: the lane's colour", style(13, kFaint));
+  out += rect(x, 89, 11, 17, fmt::format("fill=\"{}\"", kLegacyLane));
+  out += rect(x + 11, 89, 11, 17, fmt::format("fill=\"{}\"", kSecondLane));
+  return out + text(x + 29, 102, "lane: what the node gives a new pod", style(13, kFaint));
 }
 
 std::string columns(const Record& record, const Layout& layout, double bottom) {
   std::string out;
   for (std::size_t i = 0; i < record.phases.size(); ++i) {
     const double x = layout.x_of_phase(i);
-    const auto lines = wrapped(record.phases[i].name, 15);
+    const auto lines = wrapped(record.phases[i].name, 14);
     double y = kTop - 10 - static_cast<double>(lines.size() - 1) * 16;
     for (const auto& line : lines) {
       out += text(x + 7, y, line, style(13, kInk, "start", 600));
