@@ -62,8 +62,8 @@ struct Pipe {
   conf::UniqueFd theirs;
 };
 
-/// Out of the way of 0, 1 and 2: where one of those is closed in us, a pipe would get its number, and the next
-/// redirection would overwrite it in the program.
+/// Out of the way of 0, 1 and 2: where those are closed in us, a pipe would get their numbers, and what we forward to
+/// our stderr could end up in the program's input.
 conf::UniqueFd above_standard(int fd) {
   conf::UniqueFd low(fd);
   if (fd > STDERR_FILENO) return low;

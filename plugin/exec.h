@@ -36,9 +36,10 @@ class Runner {
 
 /// posix_spawn. A busy text file (ETXTBSY: somebody is replacing the program) is tried again for up to two seconds.
 /// What the program wrote to stderr is forwarded to ours, as far as ours takes it without waiting. The program's end is
-/// its exit, not the end of its output: a child it leaves behind does not hold us. At the deadline, or when there is too
-/// much output, its group gets SIGTERM and 200 ms later SIGKILL. It inherits no descriptor but 0-2 and keep_fd, no
-/// blocked signal, and nothing ignored of SIGPIPE, SIGCHLD and SIGTERM. CniError code 5 if we have no pipes left.
+/// its exit, not the end of its output: a child it leaves behind does not hold us. At the deadline, or when there is
+/// too much output, its group gets SIGTERM and, 200 ms later or when it is gone, SIGKILL. It inherits no descriptor but
+/// 0-2 and keep_fd, no blocked signal, and nothing ignored of SIGPIPE, SIGCHLD and SIGTERM. CniError code 5 if we have
+/// no pipes left.
 class ProcessRunner final : public Runner {
  public:
   [[nodiscard]] Outcome run(const Command& command) override;

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <string>
+#include <vector>
 
 #include "conf/fd.h"
 #include "tests/support/scratch.h"
@@ -74,7 +75,7 @@ std::string make_fifo(const scratch::Folder& folder) {
 }
 
 /// Lets the child that "leave-child" left behind go.
-void release(const std::string& fifo) { const conf::UniqueFd end(::open(fifo.c_str(), O_WRONLY | O_CLOEXEC)); }
+void release(const std::string& fifo) { conf::UniqueFd(::open(fifo.c_str(), O_WRONLY | O_CLOEXEC)).reset(); }
 
 bool try_lock(int fd, int command) {
   struct flock whole {};
@@ -95,7 +96,6 @@ TEST_SUITE("plugin.exec") {
     command.input = "{\"cniVersion\":\"1.0.0\"}";
     const Outcome outcome = run(command);
     CHECK(outcome.end == End::kExited);
-    CHECK(outcome.status == 0);
     CHECK(outcome.succeeded());
     CHECK(outcome.out == command.input);
     CHECK(outcome.err.empty());
@@ -215,18 +215,14 @@ TEST_SUITE("plugin.exec") {
 
   TEST_CASE("a program that does not end is ended at its deadline") {
     Command command = fixture("stay");
-    command.deadline = milliseconds{100};
-    const Outcome outcome = run(command);
-    CHECK(outcome.end == End::kTimedOut);
-    CHECK(outcome.status == SIGTERM);
-    CHECK_FALSE(outcome.succeeded());
-    CHECK(outcome.took >= command.deadline);
-  }
-
-  TEST_CASE("a deadline of nothing ends the program too") {
-    Command command = fixture("stay");
-    command.deadline = milliseconds{0};
-    CHECK(run(command).end == End::kTimedOut);
+    for (const int deadline : {100, 0}) {
+      command.deadline = milliseconds{deadline};
+      const Outcome outcome = run(command);
+      CHECK(outcome.end == End::kTimedOut);
+      CHECK(outcome.status == SIGTERM);
+      CHECK_FALSE(outcome.succeeded());
+      CHECK(outcome.took >= command.deadline);
+    }
   }
 
   TEST_CASE("too much output ends the program, and no more than the limit is kept") {
@@ -234,11 +230,7 @@ TEST_SUITE("plugin.exec") {
     const Outcome outcome = run(command);
     CHECK(outcome.end == End::kTooMuchOutput);
     CHECK(outcome.out.size() == command.max_output);
-    CHECK_FALSE(outcome.succeeded());
-  }
-
-  TEST_CASE("output up to the limit is no error, one byte more is") {
-    Command command = fixture("flood", "1000");
+    command = fixture("flood", "1000");
     command.max_output = 1000;
     CHECK(run(command).succeeded());
     command.max_output = 999;
@@ -342,14 +334,17 @@ TEST_SUITE("plugin.exec") {
   TEST_CASE("a program leads its own process group") { CHECK(run(fixture("group-id")).out == "leader"); }
 
   TEST_CASE("a process without standard descriptors can still run programs") {
-    const int status = scratch::in_child([] {
-      for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) (void)::close(fd);
-      Command command = fixture("echo");
-      command.input = "hello";
-      const Outcome outcome = run(command);
-      return outcome.succeeded() && outcome.out == "hello" ? 0 : 1;
-    });
-    CHECK(status == 0);
+    for (const std::vector<int>& closed : {std::vector<int>{0, 1, 2}, {0, 2}, {1}}) {
+      const int status = scratch::in_child([&closed] {
+        (void)::dup2(::open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+        for (const int fd : closed) (void)::close(fd);
+        Command command = fixture("complain-and-echo", "complaint");
+        command.input = std::string(500'000, 'x');  // more than a pipe takes: still open when the complaint arrives
+        const Outcome outcome = run(command);
+        return outcome.out == command.input && outcome.err == "complaint" ? 0 : 1;
+      });
+      CHECK(status == 0);
+    }
   }
 
   TEST_CASE("what a program complains about is forwarded and kept") {

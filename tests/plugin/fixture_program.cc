@@ -77,25 +77,27 @@ int leave_chatterer() {
   return 0;
 }
 
-/// A child that holds the pipe `path` open for writing, ignores SIGTERM and never ends; nor does this process.
+/// A child that holds the pipe `path` open for writing, says more than anybody wants to hear and then waits, deaf to
+/// all but SIGKILL; nor does this process end.
 int form_group(const std::string& path) {
   ::signal(SIGTERM, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
   if (::fork() == 0) {
     const int held = ::open(path.c_str(), O_WRONLY);
     say(held, "held");
-    flood(STDOUT_FILENO, 1L << 40);
+    flood(STDOUT_FILENO, 2L << 20);
   }
   stay();
 }
 
 int behave(std::string_view how, const std::string& argument) {
-  if (how == "echo") say(STDOUT_FILENO, read_all(STDIN_FILENO));
+  if (how == "complain" || how == "complain-and-echo") say(STDERR_FILENO, argument);
+  if (how == "echo" || how == "complain-and-echo") say(STDOUT_FILENO, read_all(STDIN_FILENO));
   if (how == "environment") return tell_environment();
   if (how == "descriptors") return tell_descriptors();
   if (how == "signals") return tell_signals();
   if (how == "group-id") say(STDOUT_FILENO, ::getpid() == ::getpgrp() ? "leader" : "member");
   if (how == "exit") return std::atoi(argument.c_str());
-  if (how == "complain") say(STDERR_FILENO, argument);
   if (how == "stay") stay();
   if (how == "flood") flood(STDOUT_FILENO, std::atol(argument.c_str()));
   if (how == "flood-stderr") flood(STDERR_FILENO, std::atol(argument.c_str()));
