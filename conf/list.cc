@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "conf/error.h"
+#include "conf/letter_case.h"
 #include "conf/section.h"
 #include "conf/version.h"
 
@@ -150,12 +151,6 @@ std::string inlined_text(const std::vector<PluginConf>& plugins) {
     out += plugin.conf.text();
   }
   return out + "]";
-}
-
-bool starts_with_but_for_case(std::string_view text, std::string_view prefix) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return text.size() >= prefix.size() &&
-         std::equal(prefix.begin(), prefix.end(), text.begin(), [&](char p, char t) { return p == lower(t); });
 }
 
 // Takes out what only we may put in, whatever the file said; Go's decoders would take any spelling of it.

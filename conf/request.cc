@@ -9,6 +9,7 @@
 
 #include "conf/error.h"
 #include "conf/json.h"
+#include "conf/letter_case.h"
 
 namespace conf {
 namespace {
@@ -34,14 +35,6 @@ constexpr std::string_view kIfnameRule =
     "must have 1 to 15 bytes, no '/', ':' or white space, and not be \".\" or \"..\"";
 
 bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 std::string variable(const Environment& env, const char* name) {
   const char* value = env(name);
@@ -126,8 +119,8 @@ Request parse_request(const Environment& env) {
   request.netns = variable(env, "CNI_NETNS");
   request.args = variable(env, "CNI_ARGS");
   request.path = variable(env, "CNI_PATH");
-  const std::string override_value = lower(variable(env, "CNI_NETNS_OVERRIDE"));
-  request.netns_override = override_value == "1" || override_value == "true";
+  const std::string override_value = variable(env, "CNI_NETNS_OVERRIDE");
+  request.netns_override = override_value == "1" || equal_but_for_case(override_value, "true");
   if (needs_attachment(request.verb)) {
     request.id = {.container_id = variable(env, "CNI_CONTAINERID"), .ifname = variable(env, "CNI_IFNAME")};
     check_attachment(request);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "conf/error.h"
+#include "conf/letter_case.h"
 #include "conf/request.h"
 
 namespace conf {
@@ -16,12 +17,6 @@ namespace {
 constexpr std::size_t kMaxShown = 64;
 constexpr std::size_t kMaxSlip = 2;  // edits that still make a slip of the pen
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool equal_but_for_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
 // Levenshtein's, one row at a time; case does not count.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -29,7 +24,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   for (std::size_t i = 1; i <= a.size(); ++i) {
     std::size_t diagonal = std::exchange(row[0], i);
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replace = diagonal + (lower(a[i - 1]) == lower(b[j - 1]) ? 0U : 1U);
+      const std::size_t replace = diagonal + (ascii_lower(a[i - 1]) == ascii_lower(b[j - 1]) ? 0U : 1U);
       diagonal = row[j];
       row[j] = std::min({replace, row[j] + 1, row[j - 1] + 1});
     }
@@ -103,7 +98,7 @@ void Section::ignore(std::string_view key) {
 void Section::ignore_prefix(std::string_view prefix) {
   const std::vector<Member> members = object_.members();  // a copy: erase changes the original
   for (const Member& member : members) {
-    if (equal_but_for_case(std::string_view(member.key).substr(0, prefix.size()), prefix)) object_.erase(member.key);
+    if (starts_with_but_for_case(member.key, prefix)) object_.erase(member.key);
   }
 }
 
