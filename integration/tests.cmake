@@ -17,10 +17,13 @@ add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
   fixture/recorder.cc
   recorded_test.cc
   verbs/add_test.cc
+  verbs/check_status_gc_test.cc
   verbs/config_test.cc
+  verbs/decision_test.cc
   verbs/del_test.cc
   verbs/environment_test.cc
-  verbs/evidence_test.cc)
+  verbs/evidence_test.cc
+  verbs/races_test.cc)
 target_compile_definitions(integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
   TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
 target_link_libraries(integration_tests PRIVATE integration_support project_options doctest::doctest
