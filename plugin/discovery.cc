@@ -131,9 +131,11 @@ class Finder {
     return std::nullopt;
   }
 
+  // Both networks look at the same files: what was said about one is not said again in fewer words.
   void warn(const std::string& warning) {
-    if (std::find(out_.warnings.begin(), out_.warnings.end(), warning) == out_.warnings.end())
-      out_.warnings.push_back(warning);
+    const bool said = std::any_of(out_.warnings.begin(), out_.warnings.end(),
+                                  [&](const std::string& other) { return other.starts_with(warning); });
+    if (!said) out_.warnings.push_back(warning);
   }
   void warn_copy(const std::string& problem) { warn(problem + "; the last good copy serves"); }
 

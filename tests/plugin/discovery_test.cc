@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/discovery.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "tests/fakes/machine.h"
+
+namespace {
+
+using plugin::Copies;
+using plugin::Discovery;
+
+std::string list(const std::string& name, const std::string& type) {
+  return R"({"cniVersion":"1.0.0","name":")" + name + R"(","plugins":[{"type":")" + type + R"("}]})";
+}
+
+/// A node and what is found on it.
+struct Node {
+  fakes::Machine machine;
+
+  void put(const std::string& name, const std::string& text) { machine.write(machine.net_dir() + '/' + name, text); }
+  void age(const std::string& name) {
+    std::filesystem::last_write_time(machine.net_dir() + '/' + name,
+                                     std::filesystem::file_time_type::clock::now() - std::chrono::hours(24 * 365 * 30));
+  }
+  Discovery look(Copies copies = Copies::kReadAndWrite) {
+    plugin::System system = machine.process();
+    return discover(system, machine.settings, copies);
+  }
+  std::string legacy_name() {
+    const Discovery found = look();
+    return found.legacy ? found.legacy->list.name : "";
+  }
+  std::string cilium_name() {
+    const Discovery found = look();
+    return found.cilium ? found.cilium->list.name : "";
+  }
+};
+
+TEST_SUITE_BEGIN("plugin.discovery");
+
+TEST_CASE("B1.1 legacy is the first valid file in byte order, whatever its kind") {
+  Node node;
+  node.put("5-late.conflist", list("late", "ptp"));
+  node.put("10-first.conf", R"({"cniVersion":"0.4.0","name":"first","type":"bridge"})");
+  node.put("00-note.txt", list("note", "ptp"));
+  node.put(".05-hidden.conflist", list("hidden", "ptp"));
+  CHECK(node.legacy_name() == "first");
+}
+
+TEST_CASE("our own file, cilium's and loopback's are not legacy") {
+  Node node;
+  node.put("00-crossover.conflist", list("crossover", "crossover"));
+  node.put("05-cilium.conflist", list("cilium", "cilium-cni"));
+  node.put("09-loopback.conf", R"({"name":"lo","type":"loopback"})");
+  CHECK(node.legacy_name().empty());
+  CHECK(node.look().legacy_problem == "no valid list of another plugin is in " + node.machine.net_dir());
+  node.put("10-flannel.conflist", list("cbr0", "flannel"));
+  CHECK(node.legacy_name() == "cbr0");
+  CHECK(node.cilium_name() == "cilium");
+}
+
+TEST_CASE("B1.4 a list that Cilium renamed still serves, after those with their own names") {
+  Node node;
+  node.put("10-flannel.conflist.cilium_bak", list("cbr0", "flannel"));
+  CHECK(node.legacy_name() == "cbr0");
+  node.put("99-other.conflist", list("other", "ptp"));
+  CHECK(node.legacy_name() == "other");
+}
+
+TEST_CASE("cilium's list is looked for in crossover.d first") {
+  Node node;
+  node.put("05-cilium.conflist", list("outer", "cilium-cni"));
+  CHECK(node.cilium_name() == "outer");
+  node.put("crossover.d/05-cilium.conflist", list("inner", "cilium-cni"));
+  CHECK(node.cilium_name() == "inner");
+}
+
+TEST_CASE("B3.1 plugins of the sub-folder are part of the list, sorted, unless only inlined ones are wanted") {
+  Node node;
+  node.put("10-net.conflist", list("net", "bridge"));
+  node.put("net/20-b.conf", R"({"type":"tuning"})");
+  node.put("net/10-a.conf", R"({"type":"bandwidth"})");
+  node.put("net/readme.txt", "no plugin");
+  const Discovery found = node.look();
+  REQUIRE(found.legacy);
+  REQUIRE(found.legacy->list.plugins.size() == 3);
+  CHECK(found.legacy->list.plugins[1].type == "bandwidth");
+  CHECK(found.legacy->list.plugins[2].type == "tuning");
+  node.put("10-net.conflist", R"({"name":"net","loadOnlyInlinedPlugins":true,"plugins":[{"type":"bridge"}]})");
+  CHECK(node.look().legacy->list.plugins.size() == 1);
+}
+
+TEST_CASE("B1.2 an old broken file is passed over with a warning that names it") {
+  Node node;
+  node.put("05-broken.conflist", "{\"name\":");
+  node.age("05-broken.conflist");
+  node.put("10-flannel.conflist", list("cbr0", "flannel"));
+  const Discovery found = node.look();
+  REQUIRE(found.legacy);
+  CHECK(found.legacy->list.name == "cbr0");
+  REQUIRE(found.warnings.size() == 1);
+  CHECK(found.warnings[0].find("05-broken.conflist") != std::string::npos);
+}
+
+TEST_CASE("a torn file is served from its last good copy, not replaced by a stranger's") {
+  Node node;
+  node.put("10-flannel.conflist", list("cbr0", "flannel"));
+  node.put("99-other.conflist", list("other", "ptp"));
+  CHECK(node.legacy_name() == "cbr0");
+  node.put("10-flannel.conflist", list("cbr0", "flannel").substr(0, 30));
+  const Discovery found = node.look();
+  REQUIRE(found.legacy);
+  CHECK(found.legacy->list.name == "cbr0");
+  CHECK(found.legacy->from_copy);
+  CHECK(found.legacy->in_place);
+  REQUIRE(found.warnings.size() == 1);
+  CHECK(found.warnings[0].find("the last good copy serves") != std::string::npos);
+}
+
+TEST_CASE("a deleted list is served from its copy, and is not in place") {
+  Node node;
+  node.put("10-flannel.conflist", list("cbr0", "flannel"));
+  CHECK(node.legacy_name() == "cbr0");
+  std::filesystem::remove(node.machine.net_dir() + "/10-flannel.conflist");
+  const Discovery found = node.look();
+  REQUIRE(found.legacy);
+  CHECK(found.legacy->from_copy);
+  CHECK_FALSE(found.legacy->in_place);
+}
+
+TEST_CASE("copies are made only when asked for, and a damaged copy is a warning") {
+  Node node;
+  node.put("10-flannel.conflist", list("cbr0", "flannel"));
+  (void)node.look(Copies::kRead);
+  const std::string copy = node.machine.state_dir() + "/networks/legacy";
+  CHECK_FALSE(std::filesystem::exists(copy));
+  node.machine.write(copy, "{\"file\":");
+  CHECK(node.look(Copies::kRead).warnings.size() == 1);
+  CHECK(node.legacy_name() == "cbr0");
+  CHECK(node.look().warnings.empty());
+}
+
+TEST_CASE("a list named in the configuration is taken as it is, or refused with the reason") {
+  Node node;
+  node.put("crossover.d/05-second.conflist", list("second", "ptp"));
+  node.machine.settings.cilium_conflist = node.machine.net_dir() + "/crossover.d/05-second.conflist";
+  CHECK(node.cilium_name() == "second");
+  node.machine.settings.legacy_conflist = node.machine.net_dir() + "/gone.conflist";
+  CHECK(node.look().legacy_problem == node.machine.net_dir() + "/gone.conflist is missing");
+  node.put("gone.conflist", list("own", "crossover"));
+  CHECK(node.look().legacy_problem == node.machine.net_dir() + "/gone.conflist runs crossover itself");
+}
+
+TEST_CASE("facts for the decision") {
+  Node node;
+  node.put("crossover.d/05-cilium.conflist", list("cilium", "cilium-cni"));
+  const Discovery found = node.look();
+  const plugin::ListFacts facts = plugin::facts_of(found.cilium, "");
+  CHECK(facts.usable);
+  CHECK(facts.in_place);
+  CHECK(facts.runs_cilium);
+  CHECK(plugin::facts_of(std::nullopt, "why").problem == "why");
+}
+
+TEST_SUITE_END();
+
+}  // namespace
