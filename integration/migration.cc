@@ -81,15 +81,16 @@ double Migration::now() const {
 
 void Migration::say(const Node* node, const std::string& text) const {
   const support::ProbeTotals totals = prober_.totals();
-  options_.say(fmt::format("{:6.1f}s {:>8} sent {} lost  {:<6} {}", now(), totals.sent, totals.lost,
-                           node == nullptr ? "" : node->name(), text));
+  options_.say(fmt::format("{:6.1f}s {:>8} sent {} lost  {} {}", now(), totals.sent, totals.lost,
+                           node == nullptr ? "==" : node->name(), text));
 }
 
 void Migration::begin_phase(const std::string& name) {
   end_phase();
   prober_.phase(name);
   record_.phases.push_back({name, now(), now()});
-  say(nullptr, "== " + name);
+  options_.say("");
+  say(nullptr, name);
 }
 
 void Migration::end_phase() {
@@ -166,21 +167,31 @@ Migration::Pod Migration::start(const Node& node, const std::string& slot, unsig
     record_.problems.push_back(fmt::format("{} joined the {} network, not the {} one", name, pod.network, expected));
   prober_.join({name, pod.network, node.name(), pod.sandbox.address}, *pod.sandbox.netns);
   if (host_port) prober_.probe(kOutside, name, "hostPort", node.address(), kHostPort);
-  record_.events.push_back({now(), node.name(), name, pod.network, pod.sandbox.address, true, pod.before_crossover});
+  record_.events.push_back(event(pod, true));
   return pod;
 }
 
+PodEvent Migration::event(const Pod& pod, bool started) const {
+  return {.at = now(),
+          .node = pod.sandbox.node->name(),
+          .pod = pod.sandbox.pod,
+          .network = pod.network,
+          .address = pod.sandbox.address,
+          .started = started,
+          .before_crossover = pod.before_crossover,
+          .host_port = pod.sandbox.host_port != 0};
+}
+
 void Migration::stop(Pod& pod) {
-  const Node& node = *pod.sandbox.node;
   prober_.leave(pod.sandbox.pod);
-  record_.events.push_back(
-      {now(), node.name(), pod.sandbox.pod, pod.network, pod.sandbox.address, false, pod.before_crossover});
+  record_.events.push_back(event(pod, false));
   runtime_.stop(pod.sandbox);
 }
 
 void Migration::stop_all() {
   prober_.settle();
-  say(nullptr, "== every pod is deleted");
+  options_.say("");
+  say(nullptr, "every pod is deleted");
   if (options_.fault == Fault::kLeak) pods_[1].erase(pods_[1].begin());
   for (auto& [number, pods] : pods_) {
     (void)number;

@@ -68,6 +68,7 @@ class Migration {
   [[nodiscard]] Pod start(const support::Node& node, const std::string& slot, unsigned generation, bool host_port,
                           const std::string& expected);
   void stop(Pod& pod);
+  [[nodiscard]] PodEvent event(const Pod& pod, bool started) const;
   void cut_uplink(const support::Node& node);
   void stop_all();
   void show(const support::Node& node, const std::string& command) const;

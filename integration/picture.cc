@@ -40,6 +40,7 @@ struct Bar {
   std::string pod;
   std::string network;
   bool older = false;
+  bool host_port = false;
 };
 
 /// Where things are: time runs evenly within a phase, and every phase has the same width.
@@ -146,7 +147,7 @@ std::vector<Bar> bars(const Record& record, const std::string& node) {
   for (const auto& event : record.events) {
     if (event.node != node) continue;
     if (event.started) {
-      result.push_back({event.at, end, event.pod, event.network, event.before_crossover});
+      result.push_back({event.at, end, event.pod, event.network, event.before_crossover, event.host_port});
       continue;
     }
     for (auto& bar : result)
@@ -158,11 +159,12 @@ std::vector<Bar> bars(const Record& record, const std::string& node) {
 std::string heading(const Record& record) {
   const Sum all = sums(record).back();
   const bool good = record.problems.empty();
+  const std::string left = record.leftovers.empty() ? "nothing" : grouped(record.leftovers.size()) + " things";
   std::string out =
       text(24, 44, "A cluster moves to its second network, pod by pod, under load", style(23, kInk, "start", 700));
   out += text(24, 72,
               fmt::format("{} probes between living pods, {} lost  \xc2\xb7  {} left over after the last pod",
-                          grouped(all.sent), grouped(all.lost), record.leftovers.empty() ? "nothing" : "something"),
+                          grouped(all.sent), grouped(all.lost), left),
               style(15, good ? kGood : kBad, "start", 600));
   return out;
 }
@@ -223,8 +225,10 @@ std::string pods(const Record& record, const Layout& layout, const std::string& 
   for (const Bar& bar : bars(record, node)) {
     const char* color = bar.network == "second" ? kSecond : bar.older ? kOlder : kLegacy;
     const double x = layout.x(bar.begin);
-    out += rect(x, layout.y(node, bar.pod), layout.x(bar.end) - x, kBar,
-                fmt::format("rx=\"3\" fill=\"{}\" stroke=\"#ffffff\" stroke-width=\"1\"", color));
+    const double y = layout.y(node, bar.pod);
+    const double width = layout.x(bar.end) - x;
+    out += rect(x, y, width, kBar, fmt::format("rx=\"3\" fill=\"{}\" stroke=\"#ffffff\" stroke-width=\"1\"", color));
+    if (bar.host_port && width > 60) out += text(x + 7, y + 9.6, "hostPort", style(9, "#ffffff", "start", 600));
   }
   return out;
 }

@@ -23,6 +23,7 @@ struct PodEvent {
   std::string address;
   bool started = false;           ///< else it stopped
   bool before_crossover = false;  ///< its ADD was
+  bool host_port = false;
 };
 
 /// The node-state was set: what a new pod joins from here on.
