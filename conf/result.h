@@ -16,9 +16,10 @@ namespace conf {
 /// `text`, a result of version `from` (what result_version said), as a result of version `to`. Equal versions: the
 /// same document with cniVersion put in, once and in this case, the rest byte for byte. Else addresses and zero values
 /// are as the reference prints them; foreign keys stay, but for those between 0.1.0/0.2.0 and the newer versions and
-/// those that have a meaning in `to`. Code 6, with the key's path and what was expected, for what is no result of `from`
-/// (an address that is absent or does not parse, a list that is no list), equal versions included, and for a conversion
-/// from a newer version to 0.1.0/0.2.0 without any address. Code 1 for a version that is not one of the seven.
+/// those that have a meaning in `to`. Code 6, with the key's path and what was expected, for what is no result of
+/// `from` (an address that is absent or does not parse, a list that is no list), equal versions included, and for a
+/// conversion from a newer version to 0.1.0/0.2.0 without any address. Code 1 for a version that is not one of the
+/// seven.
 [[nodiscard]] std::string convert_result(std::string_view text, std::string_view from, std::string_view to);
 
 /// `text` (version 0.3.0 or newer) with interface indexes made safe for runtimes: an ips[].interface that is negative
@@ -26,8 +27,8 @@ namespace conf {
 /// Byte for byte the same if there is none. Code 6 if `text` is no object.
 [[nodiscard]] std::string with_safe_indexes(std::string_view text);
 
-/// The addresses of a result in CIDR form as the reference prints them, in order; of any version. What cannot be read is
-/// left out.
+/// The addresses of a result in CIDR form as the reference prints them, in order; of any version. What cannot be read
+/// is left out.
 [[nodiscard]] std::vector<std::string> result_addresses(std::string_view text);
 
 }  // namespace conf
