@@ -12,6 +12,8 @@
 // Whatever comes over the agent's socket is an answer or a sentence; a body is never longer than what came, and its
 // health is a value.
 
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string bytes(data, data + size);
   const auto answer = plugin::parse_http_answer(bytes);
