@@ -6,15 +6,12 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/error.h"
-#include "plugin/stable_hash.h"
 
 namespace plugin {
 namespace {
 
 using Json = nlohmann::json;
 using OrderedJson = nlohmann::ordered_json;
-
-constexpr std::size_t kLongestPlainId = 200;  // with the longest interface name and a temporary's suffix below NAME_MAX
 
 // Bytes that are no UTF-8 (CNI_ARGS may hold any) must not make a record impossible: they become U+FFFD.
 std::string line_of(const OrderedJson& json) {
@@ -135,12 +132,6 @@ std::optional<Attachment> parse_record(std::string_view text, std::string_view s
     text.remove_prefix(end + 1);
   }
   return out;
-}
-
-std::string record_name(const conf::AttachmentId& id) {
-  if (id.container_id.size() <= kLongestPlainId) return fmt::format("{}:{}", id.container_id, id.ifname);
-  return fmt::format("{}~{:016x}{:016x}:{}", id.container_id.substr(0, kLongestPlainId - 40),
-                     stable_hash(id.container_id), stable_hash(id.container_id, 1), id.ifname);
 }
 
 }  // namespace plugin

@@ -62,8 +62,4 @@ struct Attachment {
 /// that is no record.
 [[nodiscard]] std::optional<Attachment> parse_record(std::string_view text, std::string_view source);
 
-/// The record's file name: "<container id>:<ifname>", or "<start of the id>~<its hash>:<ifname>" for an id that a file
-/// name cannot hold. ':' and '~' occur in neither part, so that different attachments have different names.
-[[nodiscard]] std::string record_name(const conf::AttachmentId& id);
-
 }  // namespace plugin

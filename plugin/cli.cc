@@ -62,6 +62,10 @@ class Parser {
   }
 
   int run(int argc, char** argv) {
+    if (const std::string_view first = argc > 1 ? argv[1] : ""; !first.empty() && !first.starts_with('-') && !knows(first)) {
+      (void)std::fprintf(stderr, "crossover: no command `%.64s`; `crossover --help` lists them\n", argv[1]);
+      return kUsedWrongly;
+    }
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -81,6 +85,12 @@ class Parser {
   }
 
  private:
+  // CLI11 would only say that a command is missing.
+  [[nodiscard]] bool knows(std::string_view word) {
+    const auto commands = app_.get_subcommands([](const CLI::App*) { return true; });
+    return std::any_of(commands.begin(), commands.end(), [word](const CLI::App* sub) { return sub->get_name() == word; });
+  }
+
   CLI::App* command(const std::string& name, const std::string& what, const Run& run, bool needs_conf = true) {
     CLI::App* sub = app_.add_subcommand(name, what);
     sub->add_option("--conf", options_.conf, "Crossover's conflist")->type_name("FILE")->capture_default_str();

@@ -62,7 +62,8 @@ Swept forget_container(Session& session, const GcOptions& options, std::vector<s
     }
     const std::optional<Locks::Guard> own = session.locks.attachment(attachment.id, session.settings.lock_timeout);
     if (!own) throw CniError(Code::kBusy, "another call is still at work", options.forget);
-    forget_one(session, attachment, out, notes);
+    const Found found = session.journal.find(attachment.id);  // again: whoever we waited for may have changed it
+    if (found.attachment) forget_one(session, *found.attachment, out, notes);
   }
   if (out.removed.empty()) throw CniError(Code::kUnknownContainer, "no record of this container", options.forget);
   return out;
@@ -109,12 +110,15 @@ Report gc_report(System& system, const conf::Settings& settings, const GcOptions
     const std::optional<Locks::Guard> alone = session.locks.exclusive(settings.lock_timeout);
     if (!alone) throw CniError(Code::kTryAgainLater, "other calls are at work", "they did not end in time; try again");
     swept = sweep_orphans(session, options);
+    notes = swept.notes;
   } else {
     swept = forget_container(session, options, notes);
   }
   std::vector<BrokenRecord> broken;
   (void)session.journal.all(&broken);  // only for what cannot be read
-  for (const BrokenRecord& record : broken) swept.problems.push_back(fmt::format("{}: {}", record.file, record.problem));
+  for (const BrokenRecord& record : broken)
+    if (record.kind == BrokenRecord::Kind::kSetAside || !options.forget.empty())
+      swept.problems.push_back(fmt::format("{}: {}", record.file, record.problem));
   const int status = swept.problems.empty() ? 0 : 1;
   if (json)
     return {dump({{"dryRun", options.dry_run},

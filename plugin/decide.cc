@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "plugin/stable_hash.h"
+#include "conf/stable_hash.h"
 
 namespace plugin {
 namespace {
@@ -51,7 +51,7 @@ bool in_canary(const PodFacts& pod, const conf::Settings& settings, std::string&
     why = fmt::format("canary namespace {}", pod.pod_namespace);
     return true;
   }
-  if (pod.uid.empty() || stable_hash(pod.uid) % 100 >= settings.canary_percent) return false;
+  if (pod.uid.empty() || conf::stable_hash(pod.uid) % 100 >= settings.canary_percent) return false;
   why = fmt::format("canary of {} %", settings.canary_percent);
   return true;
 }

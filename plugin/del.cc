@@ -12,14 +12,27 @@ namespace {
 
 using conf::CniError;
 
-// A record that cannot be read is kept aside for people; the pod is then like one without a record.
+// A record that makes no sense is kept aside for people; the pod is then like one without a record. One that could not
+// be read this time (a bad moment of the disk, no descriptor left) will be, by the DEL that the runtime sends next.
 Found find_record(Session& session, const conf::AttachmentId& id, Event& event) {
   try {
     return session.journal.find(id);
   } catch (const CniError& error) {
+    if (error.code() == static_cast<unsigned>(conf::Code::kIo)) throw;
     event.notes.push_back(fmt::format("set aside: {}", error.details()));
     session.journal.set_aside(id);
     return {};
+  }
+}
+
+// Evidence may be gone with the first plugin that did its part, so that a DEL killed half way, or failing, would leave
+// nothing that leads to the rest. A full disk must not keep the DEL from going on.
+void keep_evidence(Session& session, const Attachment& attachment, Event& event) {
+  try {
+    session.journal.forget(attachment.id);  // what was found there is no record
+    (void)session.journal.begin(attachment);
+  } catch (const CniError& error) {
+    event.notes.push_back(fmt::format("no record could be made first: {}", error.what()));
   }
 }
 
@@ -30,6 +43,7 @@ void detach_one(Session& session, const conf::Request& request, Event& event) {
   if (!found.attachment) {
     found.attachment = find_evidence(session.system, session.settings, request, event.notes);
     call.adopted = true;
+    if (found.attachment) keep_evidence(session, *found.attachment, event);
   } else {
     call.adopted = found.attachment->boot_id.empty();  // adopted by an earlier DEL that failed
   }
@@ -39,7 +53,7 @@ void detach_one(Session& session, const conf::Request& request, Event& event) {
     return;
   }
   event.reason = "nothing is known of this attachment; its namespace is left alone";
-  if (found.torn) session.journal.forget(request.id);
+  session.journal.forget(request.id);  // an intent that was cut short, a draft
 }
 
 }  // namespace

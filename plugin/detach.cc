@@ -19,8 +19,11 @@ bool is_that_netns(System& system, const Attachment& attachment, const std::stri
   try {
     const std::optional<PodNetns> pod = system.pods.look(path, attachment.id.ifname);
     return pod && !pod->is_ours && pod->id.same_as(attachment.netns_id);
-  } catch (const CniError&) {
-    return false;  // what lies under the path now is no namespace: the pod's is gone
+  } catch (const CniError& error) {
+    // What lies under the path now is no namespace: the pod's is gone. Anything else is a bad moment of ours, and taking
+    // the namespace for gone would leave its links behind.
+    if (error.code() == static_cast<unsigned>(conf::Code::kInvalidNetns)) return false;
+    throw;
   }
 }
 

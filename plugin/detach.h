@@ -27,6 +27,7 @@ void detach(Session& session, Attachment attachment, const DetachCall& call, Eve
 
 /// The namespace a DEL of `attachment` may touch: the one under the requested path, or under the recorded one, if it
 /// still is the namespace of the ADD; else empty. A path may since lead to another pod's namespace (/proc/<pid>/ns/net).
+/// Throws what keeps us from telling.
 [[nodiscard]] std::string netns_to_touch(System& system, const Attachment& attachment, const DetachCall& call);
 
 }  // namespace plugin

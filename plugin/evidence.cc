@@ -87,6 +87,7 @@ std::optional<Attachment> from_cache(System& system, const conf::AttachmentId& i
       std::optional<Attachment> found = read_libcni_cache(*text, file, id);
       if (found && !is_ours(found->list, system.self)) return found;
     } catch (const CniError& error) {
+      if (error.code() == static_cast<unsigned>(conf::Code::kIo)) throw;  // the next DEL may be able to read it
       notes.push_back(fmt::format("{} is of no use as evidence: {}", file, error.what()));
     }
   }

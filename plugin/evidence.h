@@ -18,7 +18,7 @@ namespace plugin {
 ///   1. the runtime's libcni cache, whatever the network's name: its configuration, arguments and result;
 ///   2. the legacy IPAM's own files: host-local's of the legacy list's name, flannel's file of the container;
 ///   3. an endpoint that Cilium's agent has for the attachment.
-/// Nothing if none of them knows the pod.
+/// Nothing if none of them knows the pod. Code 5 if one of them could not be read: it may know the pod.
 [[nodiscard]] std::optional<Attachment> find_evidence(System& system, const conf::Settings& settings,
                                                       const conf::Request& request, std::vector<std::string>& notes);
 

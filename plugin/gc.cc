@@ -19,15 +19,16 @@ using conf::Code;
 
 void detach_stale(Session& session, const conf::AttachmentId& id, const std::string& path, Swept& out) {
   const std::optional<Locks::Guard> own = session.locks.attachment(id, std::chrono::milliseconds(0));
-  Found found = own ? session.journal.find(id) : Found{};
-  if (!found.attachment) {
-    ++out.kept;  // another call is at work on it, or has just removed it
-    return;
-  }
   Event event;
   event.verb = "GC";
-  event.about(*found.attachment);
+  event.id = id;
   try {
+    const Found found = own ? session.journal.find(id) : Found{};
+    if (!found.attachment) {
+      ++out.kept;  // another call is at work on it, or has just removed it
+      return;
+    }
+    event.about(*found.attachment);
     detach(session, *found.attachment, {.netns = {}, .path = path}, event);
     out.removed.push_back(id);
   } catch (const CniError& error) {
@@ -36,6 +37,21 @@ void detach_stale(Session& session, const conf::AttachmentId& id, const std::str
   }
   event.ms = elapsed_ms(session.system);
   session.events.write(event);
+}
+
+// Nobody else is at work, so that what is unfinished will never be. What cannot be read may be a stale attachment's.
+void clear_unfinished(Session& session, const std::vector<BrokenRecord>& broken, bool dry_run, Swept& out) {
+  for (const BrokenRecord& record : broken) {
+    if (record.kind == BrokenRecord::Kind::kUnreadable)
+      out.problems.push_back(fmt::format("{}: {}", record.file, record.problem));
+    if (record.kind != BrokenRecord::Kind::kUnfinished) continue;
+    try {
+      if (!dry_run) session.journal.remove_unfinished(record);
+      out.notes.push_back(fmt::format("{} {}: {}", dry_run ? "would remove" : "removed", record.file, record.problem));
+    } catch (const CniError& error) {
+      out.problems.push_back(fmt::format("{}: {}", record.file, error.what()));
+    }
+  }
 }
 
 bool is_among(const std::vector<conf::AttachmentId>& ids, const conf::AttachmentId& id) {
@@ -70,15 +86,22 @@ bool is_orphan(System& system, const Attachment& attachment) {
 Swept sweep(Session& session, const std::function<bool(const Attachment&)>& is_stale, std::int64_t before_ms,
             const std::string& path, bool dry_run) {
   Swept out;
-  for (const Attachment& attachment : session.journal.all()) {
-    if (attachment.started_ms > before_ms || !is_stale(attachment)) {
-      ++out.kept;
-    } else if (dry_run) {
-      out.removed.push_back(attachment.id);
-    } else {
-      detach_stale(session, attachment.id, path, out);
+  std::vector<BrokenRecord> broken;
+  for (const Attachment& attachment : session.journal.all(&broken)) {
+    try {
+      if (attachment.started_ms > before_ms || !is_stale(attachment)) {
+        ++out.kept;
+      } else if (dry_run) {
+        out.removed.push_back(attachment.id);
+      } else {
+        detach_stale(session, attachment.id, path, out);
+      }
+    } catch (const CniError& error) {  // whether it is stale could not be told
+      out.problems.push_back(
+          fmt::format("{} {}: {}", attachment.id.container_id, attachment.id.ifname, error.what()));
     }
   }
+  clear_unfinished(session, broken, dry_run, out);
   return out;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/journal.h"
 
+#include "conf/attachment_name.h"
 #include "conf/error.h"
 
 namespace plugin {
@@ -20,7 +21,9 @@ Journal::Journal(conf::Disk& disk, const std::string& state_dir) : disk_(disk), 
 
 void Journal::prepare() { disk_.make_dirs(dir_); }
 
-std::string Journal::path(const conf::AttachmentId& id) const { return dir_ + '/' + record_name(id); }
+std::string Journal::path(const conf::AttachmentId& id) const { return dir_ + '/' + conf::attachment_name(id); }
+
+std::string Journal::draft_path(const conf::AttachmentId& id) const { return dir_ + "/." + conf::attachment_name(id) + ".draft"; }
 
 Found Journal::find(const conf::AttachmentId& id) {
   const std::string file = path(id);
@@ -38,7 +41,10 @@ std::vector<Attachment> Journal::all(std::vector<BrokenRecord>* broken) {
   for (const conf::DirEntry& entry : disk_.list(dir_)) {
     const std::string file = dir_ + '/' + entry.name;
     if (!is_record_name(entry.name)) {
-      if (broken != nullptr && entry.name.ends_with(kBrokenSuffix)) broken->push_back({file, "set aside as unreadable"});
+      if (broken != nullptr && entry.name.starts_with('.'))
+        broken->push_back({file, "a draft that was never finished", BrokenRecord::Kind::kUnfinished});
+      else if (broken != nullptr && entry.name.ends_with(kBrokenSuffix))
+        broken->push_back({file, "set aside as unreadable", BrokenRecord::Kind::kSetAside});
       continue;
     }
     try {
@@ -48,7 +54,7 @@ std::vector<Attachment> Journal::all(std::vector<BrokenRecord>* broken) {
       if (attachment) {
         out.push_back(std::move(*attachment));
       } else if (broken != nullptr) {
-        broken->push_back({file, "its intent is cut short"});
+        broken->push_back({file, "its intent is cut short", BrokenRecord::Kind::kUnfinished});
       }
     } catch (const conf::CniError& error) {
       if (broken != nullptr) broken->push_back({file, error.details()});
@@ -58,7 +64,7 @@ std::vector<Attachment> Journal::all(std::vector<BrokenRecord>* broken) {
 }
 
 std::vector<Attachment> Journal::siblings(const conf::AttachmentId& but) {
-  const std::string own = record_name(but);
+  const std::string own = conf::attachment_name(but);
   const std::string prefix = own.substr(0, own.find(':') + 1);
   std::vector<Attachment> out;
   for (const conf::DirEntry& entry : disk_.list(dir_)) {
@@ -71,7 +77,7 @@ std::vector<Attachment> Journal::siblings(const conf::AttachmentId& but) {
 }
 
 bool Journal::begin(const Attachment& attachment) {
-  return disk_.create(path(attachment.id), intent_line(attachment));
+  return disk_.create(path(attachment.id), record_text(attachment));
 }
 
 void Journal::complete(const conf::AttachmentId& id, std::string_view result, std::int64_t ready_ms) {
@@ -81,10 +87,20 @@ void Journal::complete(const conf::AttachmentId& id, std::string_view result, st
 void Journal::note_failure(const Attachment& attachment, std::int64_t failed_ms) {
   const std::string text =
       record_text(attachment) + failure_line(attachment.failed_deletes, attachment.last_failure, failed_ms);
-  disk_.replace(path(attachment.id), text, conf::Sync::kYes);
+  // Not Disk::replace: killed in it, we would leave a temporary file of a name that the next call cannot know.
+  const std::string draft = draft_path(attachment.id);
+  disk_.remove(draft);
+  (void)disk_.create(draft, text);  // the attachment's lock is held: nobody else makes it
+  disk_.append(draft, {}, conf::Sync::kYes);
+  disk_.rename(draft, path(attachment.id));
 }
 
-void Journal::forget(const conf::AttachmentId& id) { disk_.remove(path(id)); }
+void Journal::forget(const conf::AttachmentId& id) {
+  disk_.remove(draft_path(id));
+  disk_.remove(path(id));
+}
+
+void Journal::remove_unfinished(const BrokenRecord& record) { disk_.remove(record.file); }
 
 void Journal::set_aside(const conf::AttachmentId& id) {
   disk_.rename(path(id), path(id) + std::string(kBrokenSuffix));

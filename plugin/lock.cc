@@ -1,18 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/lock.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
-#include <thread>
-
-#include "conf/error.h"
-#include "plugin/stable_hash.h"
+#include "conf/stable_hash.h"
 
 namespace plugin {
 namespace {
@@ -30,64 +21,34 @@ struct Slot {
   std::uint64_t check = 0;
 };
 
-std::uint64_t key_of(const conf::AttachmentId& id) { return stable_hash(id.container_id + ':' + id.ifname); }
+std::uint64_t key_of(const conf::AttachmentId& id) { return conf::stable_hash(id.container_id + ':' + id.ifname); }
 
 off_t slot_offset(std::uint64_t key) { return static_cast<off_t>((key % kSlots) * sizeof(Slot)); }
 
-bool try_lock(int fd, std::int64_t offset, short type) {
-  struct flock lock {};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = offset;
-  lock.l_len = 1;
-  int rc = 0;
-  do rc = ::fcntl(fd, F_OFD_SETLK, &lock);
-  while (rc != 0 && errno == EINTR);
-  if (rc == 0) return true;
-  if (errno == EAGAIN || errno == EACCES) return false;
-  throw conf::system_error(conf::Code::kState, "lock", "the lock file below stateDir", errno);
+std::int64_t attachment_byte(const conf::AttachmentId& id) {
+  return kFirstAttachmentByte + static_cast<std::int64_t>(key_of(id) & kAttachmentMask);
 }
 
 }  // namespace
 
 Locks Locks::open(const std::string& state_dir, const std::string& boot_id) {
-  const std::string path = state_dir + "/lock";
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) throw conf::system_error(conf::Code::kState, "open", path, errno);
-  return {conf::UniqueFd(fd), stable_hash(boot_id)};
-}
-
-Locks::Guard::~Guard() {
-  if (locks_ != nullptr) (void)try_lock(locks_->fd(), offset_, F_UNLCK);  // unlocking cannot be refused
-}
-
-// Polls: the kernel cannot end a wait for such a lock at a deadline, and a call that has to wait here waits for another
-// plugin's work of many milliseconds anyway.
-std::optional<Locks::Guard> Locks::acquire(std::int64_t offset, bool exclusively, std::chrono::milliseconds wait) const {
-  using Clock = std::chrono::steady_clock;
-  const auto deadline = Clock::now() + wait;
-  auto pause = std::chrono::milliseconds(1);
-  while (!try_lock(fd_.get(), offset, exclusively ? F_WRLCK : F_RDLCK)) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
-    if (left.count() <= 0) return std::nullopt;
-    std::this_thread::sleep_for(std::min(pause, left));
-    pause = std::min(pause * 2, std::chrono::milliseconds(20));
-  }
-  return Guard(this, offset);
+  return {conf::open_lock_file(state_dir + "/lock"), conf::stable_hash(boot_id)};
 }
 
 std::optional<Locks::Guard> Locks::attachment(const conf::AttachmentId& id, std::chrono::milliseconds wait) const {
-  return acquire(kFirstAttachmentByte + static_cast<std::int64_t>(key_of(id) & kAttachmentMask), true, wait);
+  return Guard::acquire(fd(), attachment_byte(id), Guard::Kind::kExclusive, wait);
 }
 
-std::optional<Locks::Guard> Locks::shared(std::chrono::milliseconds wait) const { return acquire(kGcByte, false, wait); }
+std::optional<Locks::Guard> Locks::shared(std::chrono::milliseconds wait) const {
+  return Guard::acquire(fd(), kGcByte, Guard::Kind::kShared, wait);
+}
 
 std::optional<Locks::Guard> Locks::exclusive(std::chrono::milliseconds wait) const {
-  return acquire(kGcByte, true, wait);
+  return Guard::acquire(fd(), kGcByte, Guard::Kind::kExclusive, wait);
 }
 
 std::optional<Locks::Guard> Locks::housekeeping(std::chrono::milliseconds wait) const {
-  return acquire(kHousekeepingByte, true, wait);
+  return Guard::acquire(fd(), kHousekeepingByte, Guard::Kind::kExclusive, wait);
 }
 
 void Locks::mark_deletion(const conf::AttachmentId& id, std::uint64_t boot_ns) const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "conf/byte_lock.h"
 #include "conf/fd.h"
 #include "conf/request.h"
 
@@ -28,21 +29,7 @@ class Locks {
   /// Opens or makes `state_dir`/lock. CniError code 104 if that fails.
   [[nodiscard]] static Locks open(const std::string& state_dir, const std::string& boot_id);
 
-  /// A held lock; released when it goes.
-  class Guard {
-   public:
-    Guard(Guard&& other) noexcept : locks_(std::exchange(other.locks_, nullptr)), offset_(other.offset_) {}
-    Guard& operator=(Guard&&) = delete;
-    Guard(const Guard&) = delete;
-    Guard& operator=(const Guard&) = delete;
-    ~Guard();
-
-   private:
-    friend class Locks;
-    Guard(const Locks* locks, std::int64_t offset) : locks_(locks), offset_(offset) {}
-    const Locks* locks_;
-    std::int64_t offset_;
-  };
+  using Guard = conf::ByteLock;
 
   /// The attachment's own lock; nothing if it is not free within `wait`.
   [[nodiscard]] std::optional<Guard> attachment(const conf::AttachmentId& id, std::chrono::milliseconds wait) const;
@@ -62,7 +49,6 @@ class Locks {
 
  private:
   Locks(conf::UniqueFd fd, std::uint64_t boot_hash) : fd_(std::move(fd)), boot_hash_(boot_hash) {}
-  [[nodiscard]] std::optional<Guard> acquire(std::int64_t offset, bool exclusively, std::chrono::milliseconds wait) const;
   conf::UniqueFd fd_;
   std::uint64_t boot_hash_ = 0;
 };

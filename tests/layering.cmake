@@ -39,7 +39,7 @@ set(not_in_headers nlohmann/ linux/ netlink/ libmnl/ CLI/)
 #    a seam. First the headers that declare them (and the standard library's own ways to the disk), then the calls that
 #    other headers let through too. There are no threads: setns is one thread's, and a fork has only one.
 set(product conf ipam netlink plugin)
-set(edges conf/disk.cc conf/fd.h netlink/socket.cc netlink/netns.cc
+set(edges conf/byte_lock.cc conf/disk.cc conf/fd.h netlink/socket.cc netlink/netns.cc
   plugin/exec.cc plugin/http.cc plugin/lock.cc plugin/main.cc)
 set(harmless_headers arpa/inet.h assert.h errno.h inttypes.h limits.h math.h netinet/in.h stddef.h stdint.h stdlib.h
   string.h time.h)

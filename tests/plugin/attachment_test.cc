@@ -3,8 +3,6 @@
 
 #include <doctest/doctest.h>
 
-#include <set>
-
 #include "tests/support/refusal.h"
 
 namespace {
@@ -118,19 +116,6 @@ TEST_CASE("bytes that are no UTF-8 do not make a record impossible") {
   const std::optional<Attachment> read = parse_record(intent_line(odd), "x");
   REQUIRE(read);
   CHECK(read->args == "K=\xef\xbf\xbd");
-}
-
-TEST_CASE("A1.5 names of records fit a file name and never meet") {
-  const std::string longest(4000, 'a');
-  const auto name = [](const std::string& id, const std::string& ifname) {
-    return plugin::record_name({.container_id = id, .ifname = ifname});
-  };
-  CHECK(name("5fc10b", "eth0") == "5fc10b:eth0");
-  CHECK(name(longest, "eth0123456789ab").size() <= 255 - 16);
-  const std::set<std::string> names = {name("a", "b-c"),     name("a-b", "c"),          name(longest, "eth0"),
-                                       name(longest, "eth1"), name(longest + 'b', "eth0"), name("a", "b")};
-  CHECK(names.size() == 6);
-  for (const std::string& each : names) CHECK(each.find('/') == std::string::npos);
 }
 
 TEST_SUITE_END();

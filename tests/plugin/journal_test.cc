@@ -81,9 +81,13 @@ TEST_CASE("all lists what can be read, and names what cannot") {
   desk.journal.set_aside({"c", "eth0"});
   std::vector<plugin::BrokenRecord> broken;
   CHECK(desk.journal.all(&broken).size() == 2);
-  REQUIRE(broken.size() == 2);
-  CHECK(broken[0].file == desk.file("c:eth0.broken"));
-  CHECK(broken[1].problem == "its intent is cut short");
+  REQUIRE(broken.size() == 3);
+  CHECK(broken[0].file == desk.file(".e:eth0.12.tmp"));
+  CHECK(broken[0].kind == plugin::BrokenRecord::Kind::kUnfinished);
+  CHECK(broken[1].file == desk.file("c:eth0.broken"));
+  CHECK(broken[1].kind == plugin::BrokenRecord::Kind::kSetAside);
+  CHECK(broken[2].file == desk.file("d:eth0"));
+  CHECK(broken[2].kind == plugin::BrokenRecord::Kind::kUnfinished);
 }
 
 TEST_CASE("siblings are the container's other interfaces") {

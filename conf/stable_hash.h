@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace plugin {
+namespace conf {
 
 /// A hash that is the same on every machine and in every release: file names, lock offsets and the canary's choice
 /// depend on it. FNV-1a with the finaliser of splitmix64, so that close inputs (UIDs of one batch) spread evenly.
@@ -16,4 +16,4 @@ namespace plugin {
   return hash ^ (hash >> 31U);
 }
 
-}  // namespace plugin
+}  // namespace conf
