@@ -228,7 +228,8 @@ std::string pods(const Record& record, const Layout& layout, const std::string& 
     const double y = layout.y(node, bar.pod);
     const double width = layout.x(bar.end) - x;
     out += rect(x, y, width, kBar, fmt::format("rx=\"3\" fill=\"{}\" stroke=\"#ffffff\" stroke-width=\"1\"", color));
-    if (bar.host_port && width > 60) out += text(x + 7, y + 9.6, "hostPort", style(9, "#ffffff", "start", 600));
+    if (bar.host_port && width > 60)
+      out += text(x + 7, y + 9.6, "hostPort", style(9, color == kLegacy ? kInk : "#ffffff", "start", 600));
   }
   return out;
 }

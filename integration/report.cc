@@ -37,8 +37,7 @@ std::string row(const std::string& name, const std::vector<Sum>& sums) {
   std::string line = fmt::format("{:<22}", name);
   for (std::size_t i = 0; i < kHostPortKind; i += 2)
     line += fmt::format(" {:>9} {:>10} ", cell(sums.at(i)), cell(sums.at(i + 1)));
-  return line + fmt::format(" {:>8} {:>10} {:>7.1f}\n", cell(sums.at(kHostPortKind)), cell(sums.back()),
-                            sums.back().slowest_ms);
+  return line + fmt::format(" {:>8} {:>10}\n", cell(sums.at(kHostPortKind)), cell(sums.back()));
 }
 
 Json sums_json(const std::vector<Sum>& sums) {
@@ -99,7 +98,7 @@ std::string table(const Record& record) {
                                  "legacy-second", "second-second");
   text += fmt::format("{:<22}", "");
   for (int i = 0; i < 3; ++i) text += fmt::format(" {:>9} {:>10} ", "same node", "across");
-  text += fmt::format(" {:>8} {:>10} {:>7}\n", "hostPort", "all", "max ms");
+  text += fmt::format(" {:>8} {:>10}\n", "hostPort", "all");
   for (const auto& phase : record.phases) text += row(phase.name, sums(record, phase.name));
   return text + row("all phases", sums(record));
 }
