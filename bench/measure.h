@@ -14,8 +14,8 @@ struct Program {
 };
 
 struct Run {
-  double ms = 0;          ///< from before the spawn until the exit was seen
-  long max_rss_kib = 0;   ///< the kernel's ru_maxrss of the program
+  double ms = 0;         ///< from before the spawn until the exit was seen
+  long max_rss_kib = 0;  ///< the kernel's ru_maxrss of the program
 };
 
 /// Runs `program` to its end. Ends the benchmark, with what the program printed, if it fails: a figure of failed calls

@@ -4,7 +4,7 @@
 // state in memory (tmpfs) and on disk, one and sixteen at a time; 200 ADDs of a real plugin at once; start-up, size and
 // resident memory next to Debian's host-local. Prints figures and judges none.
 //
-//   overhead BIN_DIR [--rounds N] [--disk DIR]      BIN_DIR holds crossover and noop_delegate; needs root
+//   overhead BIN_DIR [--rounds N] [--crowd N] [--disk DIR]    BIN_DIR holds crossover and noop_delegate; needs root
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -32,6 +32,7 @@ struct Setup {
   fs::path work;   // private tmpfs: lists, namespaces, links to programs
   fs::path state;  // where Crossover keeps its records
   unsigned rounds = 200;
+  unsigned crowd = 200;
 };
 
 void write_file(const fs::path& path, const std::string& text) {
@@ -47,7 +48,8 @@ void isolate() {
 
 void mount_tmpfs(const fs::path& at) {
   fs::create_directories(at);
-  if (::mount("tmpfs", at.c_str(), "tmpfs", 0, "mode=0700") != 0) bench::give_up("cannot mount tmpfs on " + at.string());
+  if (::mount("tmpfs", at.c_str(), "tmpfs", 0, "mode=0700") != 0)
+    bench::give_up("cannot mount tmpfs on " + at.string());
 }
 
 // A network namespace held under a path, as runtimes hold a pod's.
@@ -144,16 +146,15 @@ void sixteen_at_a_time(const Setup& setup, const std::string& where, const fs::p
 
 // Real plugins, all at once: what Crossover costs of the throughput.
 void crowd(const Setup& setup) {
-  constexpr unsigned kPods = 200;
   const std::string ptp =
       R"("type":"ptp","ipam":{"type":"host-local","dataDir":"/var/lib/cni/bench","ranges":[[{"subnet":"10.250.0.0/16"}]]})";
   use_list(setup, "{" + ptp + "}");
   std::vector<fs::path> pods;
-  for (unsigned i = 0; i < kPods; ++i) pods.push_back(make_netns(setup.work / "pods" / std::to_string(i)));
+  for (unsigned i = 0; i < setup.crowd; ++i) pods.push_back(make_netns(setup.work / "pods" / std::to_string(i)));
   std::vector<double> ratios;
   for (int round = 0; round < 3; ++round) {
     std::map<std::string, std::vector<Program>> calls;
-    for (unsigned i = 0; i < kPods; ++i) {
+    for (unsigned i = 0; i < setup.crowd; ++i) {
       const std::string id = fmt::format("crowd-{}-{}", round, i);
       const std::string conf = fmt::format(R"({{"cniVersion":"1.0.0","name":"bench",{}}})", ptp);
       for (const char* verb : {"ADD", "DEL"}) {
@@ -161,13 +162,13 @@ void crowd(const Setup& setup) {
         calls[std::string("through ") + verb].push_back(through(setup, verb, id, pods[i]));
       }
     }
-    const double straight = bench::run_all(calls["direct ADD"], kPods);
-    (void)bench::run_all(calls["direct DEL"], kPods);  // only the ADDs are compared
-    const double crossed = bench::run_all(calls["through ADD"], kPods);
-    (void)bench::run_all(calls["through DEL"], kPods);
+    const double straight = bench::run_all(calls["direct ADD"], setup.crowd);
+    (void)bench::run_all(calls["direct DEL"], setup.crowd);  // only the ADDs are compared
+    const double crossed = bench::run_all(calls["through ADD"], setup.crowd);
+    (void)bench::run_all(calls["through DEL"], setup.crowd);
     ratios.push_back(straight / crossed);
-    fmt::print("  {} ADDs of ptp at once       direct {:5.2f} s      through Crossover {:5.2f} s\n", kPods, straight,
-               crossed);
+    fmt::print("  {} ADDs of ptp at once       direct {:5.2f} s      through Crossover {:5.2f} s\n", setup.crowd,
+               straight, crossed);
   }
   fmt::print("  throughput with Crossover     {:.1f} % of the delegates alone (median of 3)\n",
              100.0 * bench::median(ratios));
@@ -179,7 +180,8 @@ void start_up(const Setup& setup) {
   long own_rss = 0;
   long peer_rss = 0;
   for (unsigned i = 0; i < setup.rounds; ++i) {
-    const std::vector<std::string> env = {"CNI_COMMAND=VERSION", "CNI_NETNS=dummy", "CNI_IFNAME=dummy", "CNI_PATH=dummy"};
+    const std::vector<std::string> env = {"CNI_COMMAND=VERSION", "CNI_NETNS=dummy", "CNI_IFNAME=dummy",
+                                          "CNI_PATH=dummy"};
     const std::string input = R"({"cniVersion":"1.0.0"})";
     const bench::Run ours = bench::run({setup.work / "bin" / "crossover", env, input});
     const bench::Run theirs = bench::run({fs::path(kPlugins) / "host-local", env, input});
@@ -206,16 +208,17 @@ void resident(const Setup& setup, const fs::path& netns) {
 }
 
 Setup parse(int argc, char** argv, fs::path& disk) {
-  if (argc < 2) bench::give_up("usage: overhead BIN_DIR [--rounds N] [--disk DIR]");
+  if (argc < 2) bench::give_up("usage: overhead BIN_DIR [--rounds N] [--crowd N] [--disk DIR]");
   Setup setup;
   setup.bin = fs::absolute(argv[1]);
   disk = fs::absolute(setup.bin / "..");
   for (int i = 2; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
     if (option == "--rounds") setup.rounds = static_cast<unsigned>(std::strtoul(argv[i + 1], nullptr, 10));
+    if (option == "--crowd") setup.crowd = static_cast<unsigned>(std::strtoul(argv[i + 1], nullptr, 10));
     if (option == "--disk") disk = fs::absolute(argv[i + 1]);
   }
-  if (setup.rounds == 0) bench::give_up("--rounds takes a number of at least 1");
+  if (setup.rounds == 0 || setup.crowd == 0) bench::give_up("--rounds and --crowd take numbers of at least 1");
   return setup;
 }
 

@@ -17,7 +17,6 @@ namespace {
 using conf::CniError;
 using conf::Code;
 
-
 /// One ADD: the steps of `run`, in order.
 class Adding {
  public:

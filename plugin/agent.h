@@ -31,8 +31,8 @@ class Agent {
 class SocketAgent final : public Agent {
  public:
   [[nodiscard]] AgentHealth health(const std::string& socket, std::chrono::milliseconds deadline) override;
-  [[nodiscard]] Endpoint endpoint(const std::string& socket, const std::string& container_id,
-                                  const std::string& ifname, std::chrono::milliseconds deadline) override;
+  [[nodiscard]] Endpoint endpoint(const std::string& socket, const std::string& container_id, const std::string& ifname,
+                                  std::chrono::milliseconds deadline) override;
 };
 
 /// What /v1/healthz said, from its body.

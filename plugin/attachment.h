@@ -14,8 +14,8 @@
 // The attachment record: everything a DEL needs, without a configuration, a namespace, a state file or an agent.
 //
 // On disk a record is a file of lines, each a JSON object, written at the end and never changed. Its first line is the
-// intent, there before the first delegate runs; the second, synced to disk before ADD answers, is the result. A line that
-// is cut short was never finished, so what it announces never began (intent) or was never promised (result).
+// intent, there before the first delegate runs; the second, synced to disk before ADD answers, is the result. A line
+// that is cut short was never finished, so what it announces never began (intent) or was never promised (result).
 //
 //   {"crossover":1,"containerID":"5fc10b","ifname":"eth0","network":"legacy","reason":"node-state says legacy",
 //    "netns":"/var/run/netns/cni-1f8c","inode":4026532281,"cookie":17,"bootID":"0a1b…","started":1763711133241,
@@ -33,17 +33,17 @@ struct Attachment {
   Network network = Network::kLegacy;
   std::string reason;
   std::string netns;
-  netlink::NetnsId netns_id;       ///< zero if it was never known (a pod older than Crossover)
+  netlink::NetnsId netns_id;  ///< zero if it was never known (a pod older than Crossover)
   std::string boot_id;
   std::int64_t started_ms = 0;
   std::string pod_namespace;
   std::string pod_name;
   std::string pod_uid;
-  std::string args;                ///< CNI_ARGS of the ADD
-  std::string path;                ///< CNI_PATH of the ADD
-  conf::NetworkList list;          ///< resolved, as the ADD ran it
-  conf::Object runtime_config;     ///< as given to the ADD, after hostPorts took its part
-  std::string libcni_cache;        ///< the runtime's cache file it was adopted from; empty for our own
+  std::string args;                   ///< CNI_ARGS of the ADD
+  std::string path;                   ///< CNI_PATH of the ADD
+  conf::NetworkList list;             ///< resolved, as the ADD ran it
+  conf::Object runtime_config;        ///< as given to the ADD, after hostPorts took its part
+  std::string libcni_cache;           ///< the runtime's cache file it was adopted from; empty for our own
   std::optional<std::string> result;  ///< the list's final result, verbatim; nothing while pending
   std::int64_t ready_ms = 0;
   unsigned failed_deletes = 0;

@@ -25,9 +25,9 @@ void check_interface(System& system, const Attachment& attachment, const conf::R
   const std::optional<PodNetns> pod = system.pods.look(request.netns, request.id.ifname);
   if (!pod) throw CniError(Code::kInvalidNetns, "no such network namespace", request.netns + " does not exist");
   if (!pod->id.same_as(attachment.netns_id))
-    throw CniError(Code::kInvalidNetns, "another network namespace",
-                   fmt::format("{} is not the one of the ADD, which had inode {}", request.netns,
-                               attachment.netns_id.inode));
+    throw CniError(
+        Code::kInvalidNetns, "another network namespace",
+        fmt::format("{} is not the one of the ADD, which had inode {}", request.netns, attachment.netns_id.inode));
   if (!pod->has_link)
     throw CniError(Code::kUnknownContainer, "interface is missing",
                    fmt::format("{} is gone from {}", request.id.ifname, request.netns));

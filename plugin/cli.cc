@@ -17,7 +17,8 @@ namespace {
 constexpr int kUsedWrongly = 2;
 
 constexpr const char* kFooter =
-    "Files: /etc/cni/net.d/00-crossover.conflist (what the runtime loads), /var/lib/cni/crossover (node-state, records,\n"
+    "Files: /etc/cni/net.d/00-crossover.conflist (what the runtime loads), /var/lib/cni/crossover (node-state, "
+    "records,\n"
     "events.jsonl). Exit status: 0 good, 1 bad, 2 used wrongly.";
 
 struct Options {
@@ -57,12 +58,14 @@ class Parser {
             [this](const conf::Settings& settings) { return attachments_report(system_, settings, options_.json); });
     add_set();
     add_gc();
-    command("version", "this program's version, the CNI versions it speaks, the libraries it was built with",
-            [this](const conf::Settings&) { return version_report(options_.json); }, false);
+    command(
+        "version", "this program's version, the CNI versions it speaks, the libraries it was built with",
+        [this](const conf::Settings&) { return version_report(options_.json); }, false);
   }
 
   int run(int argc, char** argv) {
-    if (const std::string_view first = argc > 1 ? argv[1] : ""; !first.empty() && !first.starts_with('-') && !knows(first)) {
+    if (const std::string_view first = argc > 1 ? argv[1] : "";
+        !first.empty() && !first.starts_with('-') && !knows(first)) {
       (void)std::fprintf(stderr, "crossover: no command `%.64s`; `crossover --help` lists them\n", argv[1]);
       return kUsedWrongly;
     }
@@ -73,8 +76,7 @@ class Parser {
     }
     try {
       const bool required = options_.conf != kDefaultConf;
-      const Report report =
-          chosen_(needs_conf_ ? load_settings(system_, options_.conf, required) : conf::Settings{});
+      const Report report = chosen_(needs_conf_ ? load_settings(system_, options_.conf, required) : conf::Settings{});
       (void)std::fwrite(report.text.data(), 1, report.text.size(), stdout);
       return report.status;
     } catch (const conf::CniError& error) {
@@ -88,7 +90,8 @@ class Parser {
   // CLI11 would only say that a command is missing.
   [[nodiscard]] bool knows(std::string_view word) {
     const auto commands = app_.get_subcommands([](const CLI::App*) { return true; });
-    return std::any_of(commands.begin(), commands.end(), [word](const CLI::App* sub) { return sub->get_name() == word; });
+    return std::any_of(commands.begin(), commands.end(),
+                       [word](const CLI::App* sub) { return sub->get_name() == word; });
   }
 
   CLI::App* command(const std::string& name, const std::string& what, const Run& run, bool needs_conf = true) {
@@ -103,11 +106,10 @@ class Parser {
   }
 
   void add_explain() {
-    CLI::App* sub = command(
-        "explain", "what an ADD would do now and why, plugin by plugin, without doing it",
-        [this](const conf::Settings& settings) {
-          return explain_report(system_, settings, options_.explain, options_.json);
-        });
+    CLI::App* sub = command("explain", "what an ADD would do now and why, plugin by plugin, without doing it",
+                            [this](const conf::Settings& settings) {
+                              return explain_report(system_, settings, options_.explain, options_.json);
+                            });
     sub->add_option("--namespace", options_.explain.pod_namespace, "the pod's namespace")->type_name("NS");
     sub->add_option("--pod", options_.explain.pod, "the pod's name")->type_name("NAME");
     sub->add_option("--uid", options_.explain.uid, "the pod's UID, for canary.percent")->type_name("UID");
@@ -117,10 +119,11 @@ class Parser {
   }
 
   void add_set() {
-    CLI::App* sub = command("set", "write node-state: legacy, cilium, hold (refuse new pods) or auto (no opinion)",
-                            [this](const conf::Settings& settings) {
-                              return set_report(system_, settings, options_.word, joined(options_.reason), options_.json);
-                            });
+    CLI::App* sub =
+        command("set", "write node-state: legacy, cilium, hold (refuse new pods) or auto (no opinion)",
+                [this](const conf::Settings& settings) {
+                  return set_report(system_, settings, options_.word, joined(options_.reason), options_.json);
+                });
     sub->add_option("state", options_.word, "legacy, cilium, hold or auto")
         ->required()
         ->check(CLI::IsMember({"legacy", "cilium", "hold", "auto"}));
@@ -128,10 +131,9 @@ class Parser {
   }
 
   void add_gc() {
-    CLI::App* sub = command("gc", "find and clean what has no living owner",
-                            [this](const conf::Settings& settings) {
-                              return gc_report(system_, settings, options_.gc, options_.json);
-                            });
+    CLI::App* sub = command("gc", "find and clean what has no living owner", [this](const conf::Settings& settings) {
+      return gc_report(system_, settings, options_.gc, options_.json);
+    });
     sub->add_flag("--dry-run", options_.gc.dry_run, "only say what would be cleaned");
     CLI::Option* valid =
         sub->add_option("--valid", options_.gc.valid_file,

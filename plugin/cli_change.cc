@@ -32,8 +32,9 @@ Swept sweep_orphans(Session& session, const GcOptions& options) {
   System& system = session.system;
   const std::int64_t began = system.clock.unix_ms();
   if (options.valid_file.empty())
-    return sweep(session, [&system](const Attachment& attachment) { return is_orphan(system, attachment); }, began, {},
-                 options.dry_run);
+    return sweep(
+        session, [&system](const Attachment& attachment) { return is_orphan(system, attachment); }, began, {},
+        options.dry_run);
   const std::vector<conf::AttachmentId> valid = read_valid(system, options.valid_file);
   const auto is_stale = [&valid](const Attachment& attachment) {
     return std::find(valid.begin(), valid.end(), attachment.id) == valid.end();
@@ -131,15 +132,17 @@ Report gc_report(System& system, const conf::Settings& settings, const GcOptions
 }
 
 Report version_report(bool json) {
-  const Json libraries = {{"nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR,
-                                                        NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
-                          {"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
-                          {"libnl", CROSSOVER_LIBNL_VERSION},
-                          {"libmnl", CROSSOVER_LIBMNL_VERSION}};
+  const Json libraries = {
+      {"nlohmann-json",
+       fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
+      {"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
+      {"libnl", CROSSOVER_LIBNL_VERSION},
+      {"libmnl", CROSSOVER_LIBMNL_VERSION}};
   if (json)
     return {dump({{"version", CROSSOVER_VERSION}, {"specVersions", conf::kSpecVersions}, {"libraries", libraries}}), 0};
   std::string specs;
-  for (const std::string_view version : conf::kSpecVersions) specs += fmt::format("{}{}", specs.empty() ? "" : ", ", version);
+  for (const std::string_view version : conf::kSpecVersions)
+    specs += fmt::format("{}{}", specs.empty() ? "" : ", ", version);
   std::string built;
   for (const auto& [name, version] : libraries.items())
     built += fmt::format("{}{} {}", built.empty() ? "" : ", ", name, version.get<std::string>());

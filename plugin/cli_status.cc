@@ -103,21 +103,22 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
   std::vector<BrokenRecord> broken;
   const Counts counts = count(Journal(system.disk, settings.state_dir).all(&broken));
   if (json)
-    return {dump({{"nodeState", state_name(state.state)},
-                  {"source", state.source},
-                  {"reason", state.reason},
-                  {"networks", {{"legacy", network_json(node, Network::kLegacy)},
-                                {"cilium", network_json(node, Network::kCilium)}}},
-                  {"attachments", {{"legacy", counts.legacy}, {"cilium", counts.cilium}, {"pending", counts.pending}}},
-                  {"leases", Json::array()},
-                  {"ports", 0},
-                  {"coexistence", {{"wanted", Json::array()}, {"present", Json::array()}}}}),
-            0};
-  std::string text = aligned({{"node state", std::string(state_name(state.state))},
-                              {"  source", state.source},
-                              {"  reason", state.reason}});
+    return {
+        dump({{"nodeState", state_name(state.state)},
+              {"source", state.source},
+              {"reason", state.reason},
+              {"networks",
+               {{"legacy", network_json(node, Network::kLegacy)}, {"cilium", network_json(node, Network::kCilium)}}},
+              {"attachments", {{"legacy", counts.legacy}, {"cilium", counts.cilium}, {"pending", counts.pending}}},
+              {"leases", Json::array()},
+              {"ports", 0},
+              {"coexistence", {{"wanted", Json::array()}, {"present", Json::array()}}}}),
+        0};
+  std::string text = aligned(
+      {{"node state", std::string(state_name(state.state))}, {"  source", state.source}, {"  reason", state.reason}});
   text += "networks\n" + aligned({network_row(node, Network::kLegacy), network_row(node, Network::kCilium)});
-  text += fmt::format("attachments\n  legacy {}  cilium {}  pending {}\n", counts.legacy, counts.cilium, counts.pending);
+  text +=
+      fmt::format("attachments\n  legacy {}  cilium {}  pending {}\n", counts.legacy, counts.cilium, counts.pending);
   for (const std::string& warning : node.lists.warnings) text += "warning: " + warning + '\n';
   for (const BrokenRecord& record : broken) text += fmt::format("warning: {}: {}\n", record.file, record.problem);
   return {text, 0};

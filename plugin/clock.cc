@@ -8,7 +8,8 @@
 namespace plugin {
 
 std::int64_t RealClock::unix_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 // std::chrono has no clock that counts suspended time, and a DEL may be compared with an ADD from before a suspend.

@@ -63,8 +63,7 @@ std::optional<Choice> pods_own(const NodeFacts& node, const PodFacts& pod, const
   if (!usable(node, Network::kLegacy) || !usable(node, Network::kCilium)) return std::nullopt;
   if (settings.allow_pod_override && pod.override_to) {
     const std::optional<Network> wanted = parse_network(*pod.override_to);
-    if (!wanted)
-      return refuse(kInvalid, fmt::format("annotation {} must be legacy or cilium", kOverrideAnnotation));
+    if (!wanted) return refuse(kInvalid, fmt::format("annotation {} must be legacy or cilium", kOverrideAnnotation));
     return join(*wanted, fmt::format("annotation {}: {}", kOverrideAnnotation, network_name(*wanted)));
   }
   std::string why;
@@ -72,8 +71,8 @@ std::optional<Choice> pods_own(const NodeFacts& node, const PodFacts& pod, const
   return std::nullopt;
 }
 
-// Cilium's own claim: it wrote its list here, and its agent says that it manages it. The file alone is not enough, since
-// it stays when the label is taken away (observed.md 12).
+// Cilium's own claim: it wrote its list here, and its agent says that it manages it. The file alone is not enough,
+// since it stays when the label is taken away (observed.md 12).
 std::optional<NodeState> ciliums_claim(const NodeFacts& node) {
   if (!node.cilium.in_place || !node.cilium.runs_cilium || !node.has_socket) return std::nullopt;
   if (!node.agent.answered)
@@ -103,9 +102,12 @@ std::optional<Network> parse_network(std::string_view text) {
 
 std::string_view state_name(State state) {
   switch (state) {
-    case State::kLegacy: return "legacy";
-    case State::kCilium: return "cilium";
-    case State::kHold: return "hold";
+    case State::kLegacy:
+      return "legacy";
+    case State::kCilium:
+      return "cilium";
+    case State::kHold:
+      return "hold";
   }
   return "hold";
 }
@@ -117,7 +119,8 @@ bool usable(const NodeFacts& node, Network network) {
 
 std::string why_unusable(const NodeFacts& node, Network network) {
   const ListFacts& list = network == Network::kLegacy ? node.legacy : node.cilium;
-  if (!list.usable) return list.problem.empty() ? fmt::format("there is no {} list", network_name(network)) : list.problem;
+  if (!list.usable)
+    return list.problem.empty() ? fmt::format("there is no {} list", network_name(network)) : list.problem;
   if (network == Network::kLegacy || !node.has_socket) return {};
   if (!node.agent.answered) return fmt::format("cilium's agent does not answer ({})", node.agent.problem);
   if (!node.agent.healthy()) return fmt::format("cilium's agent says its state is {}", node.agent.state);
@@ -127,10 +130,14 @@ std::string why_unusable(const NodeFacts& node, Network network) {
 NodeState node_state(const NodeFacts& node) {
   const NodeStateFile& file = node.file;
   switch (file.word) {
-    case FileWord::kHold: return {State::kHold, "node-state", file.reason};
-    case FileWord::kLegacy: return {State::kLegacy, "node-state", with_reason("node-state says legacy", file.reason)};
-    case FileWord::kCilium: return {State::kCilium, "node-state", with_reason("node-state says cilium", file.reason)};
-    case FileWord::kNone: break;
+    case FileWord::kHold:
+      return {State::kHold, "node-state", file.reason};
+    case FileWord::kLegacy:
+      return {State::kLegacy, "node-state", with_reason("node-state says legacy", file.reason)};
+    case FileWord::kCilium:
+      return {State::kCilium, "node-state", with_reason("node-state says cilium", file.reason)};
+    case FileWord::kNone:
+      break;
   }
   if (std::optional<NodeState> claim = ciliums_claim(node)) return *claim;
   return {State::kLegacy, "default", why_default(node)};

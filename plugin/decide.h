@@ -21,18 +21,18 @@ enum class Network { kLegacy, kCilium };
 inline constexpr std::string_view kOverrideAnnotation = "crossover.cni/network";
 
 struct ListFacts {
-  bool usable = false;        ///< there is a list to run: from its file, or the last good copy
-  bool in_place = false;      ///< its file is there now, be it torn
-  bool runs_cilium = false;   ///< it runs cilium-cni
-  std::string problem;        ///< why it is not usable
+  bool usable = false;       ///< there is a list to run: from its file, or the last good copy
+  bool in_place = false;     ///< its file is there now, be it torn
+  bool runs_cilium = false;  ///< it runs cilium-cni
+  std::string problem;       ///< why it is not usable
 };
 
 struct NodeFacts {
   NodeStateFile file;
   ListFacts legacy;
   ListFacts cilium;
-  bool has_socket = false;    ///< there is an agent to ask
-  AgentHealth agent;          ///< only if has_socket
+  bool has_socket = false;  ///< there is an agent to ask
+  AgentHealth agent;        ///< only if has_socket
 };
 
 struct PodFacts {
@@ -54,7 +54,7 @@ struct NodeState {
 struct Choice {
   std::optional<Network> network;  ///< nothing: refused with `code`
   unsigned code = 0;
-  std::string reason;              ///< one line, stored and shown
+  std::string reason;  ///< one line, stored and shown
 };
 
 [[nodiscard]] NodeState node_state(const NodeFacts& node);

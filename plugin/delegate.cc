@@ -15,8 +15,8 @@
 namespace plugin {
 namespace {
 
-using conf::Code;
 using conf::CniError;
+using conf::Code;
 using conf::Verb;
 
 constexpr std::array<std::string_view, 6> kCallVariables = {"CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS",
@@ -58,7 +58,8 @@ bool is_call_variable(std::string_view entry) {
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
@@ -117,10 +118,12 @@ std::string read_outcome(const std::string& type, Verb verb, const Outcome& outc
                      fmt::format("more than {} bytes", outcome.out.size()));
     case End::kSignalled:
       throw broken(type, fmt::format("ended by signal {}", outcome.status), outcome);
-    case End::kExited: break;
+    case End::kExited:
+      break;
   }
   if (outcome.status != 0) {
-    if (const std::optional<CniError> error = conf::parse_error_json(outcome.out)) throw plugins_own(type, *error, outcome);
+    if (const std::optional<CniError> error = conf::parse_error_json(outcome.out))
+      throw plugins_own(type, *error, outcome);
     throw broken(type, fmt::format("exit status {} without a CNI error", outcome.status), outcome);
   }
   if (verb == Verb::kAdd && outcome.out.find_first_not_of(" \t\r\n") == std::string::npos)

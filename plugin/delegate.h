@@ -30,14 +30,14 @@ struct Step {
 struct Call {
   conf::AttachmentId id;
   std::string netns;
-  std::string args;                                        ///< CNI_ARGS
-  std::string path;                                        ///< CNI_PATH, searched first and passed on
-  std::string fallback_path;                               ///< searched when `path` has no such plugin (the ADD's own)
+  std::string args;           ///< CNI_ARGS
+  std::string path;           ///< CNI_PATH, searched first and passed on
+  std::string fallback_path;  ///< searched when `path` has no such plugin (the ADD's own)
   conf::Object runtime_config;
-  std::optional<std::string> prev_result;                  ///< for DEL and CHECK
-  std::optional<std::string> valid_attachments;            ///< for GC
-  std::chrono::milliseconds deadline{90'000};              ///< for each plugin
-  int keep_fd = -1;                                        ///< the lock a plugin inherits
+  std::optional<std::string> prev_result;        ///< for DEL and CHECK
+  std::optional<std::string> valid_attachments;  ///< for GC
+  std::chrono::milliseconds deadline{90'000};    ///< for each plugin
+  int keep_fd = -1;                              ///< the lock a plugin inherits
 };
 
 /// A plugin that failed, and whether a retry can ever help.

@@ -20,8 +20,8 @@ bool is_that_netns(System& system, const Attachment& attachment, const std::stri
     const std::optional<PodNetns> pod = system.pods.look(path, attachment.id.ifname);
     return pod && !pod->is_ours && pod->id.same_as(attachment.netns_id);
   } catch (const CniError& error) {
-    // What lies under the path now is no namespace: the pod's is gone. Anything else is a bad moment of ours, and taking
-    // the namespace for gone would leave its links behind.
+    // What lies under the path now is no namespace: the pod's is gone. Anything else is a bad moment of ours, and
+    // taking the namespace for gone would leave its links behind.
     if (error.code() == static_cast<unsigned>(conf::Code::kInvalidNetns)) return false;
     throw;
   }

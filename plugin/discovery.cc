@@ -170,7 +170,8 @@ class Finder {
       if (is_list && !list.load_only_inlined) append_folder(list, folder_of(file) + '/' + list.name);
       list.load_only_inlined = true;  // resolved: what a record of it reads back
       if (list.text().size() > conf::kMaxConfigBytes)
-        throw conf::CniError(conf::Code::kInvalidConfig, "invalid list", file + " and its folder are longer than 1 MiB");
+        throw conf::CniError(conf::Code::kInvalidConfig, "invalid list",
+                             file + " and its folder are longer than 1 MiB");
       if (list.plugins.empty())
         throw conf::CniError(conf::Code::kInvalidConfig, "invalid list", file + " has no plugins");
       out.list = std::move(list);

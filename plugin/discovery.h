@@ -17,17 +17,17 @@ namespace plugin {
 
 struct FoundList {
   conf::NetworkList list;
-  std::string file;         ///< where it was read; for a copy, where the copy came from
-  bool in_place = false;    ///< that file is there now, be it torn
-  bool from_copy = false;   ///< the last good copy serves
+  std::string file;        ///< where it was read; for a copy, where the copy came from
+  bool in_place = false;   ///< that file is there now, be it torn
+  bool from_copy = false;  ///< the last good copy serves
 };
 
 struct Discovery {
   std::optional<FoundList> legacy;
   std::optional<FoundList> cilium;
-  std::string legacy_problem;          ///< why there is none
+  std::string legacy_problem;  ///< why there is none
   std::string cilium_problem;
-  std::vector<std::string> warnings;   ///< torn and invalid files, one line each
+  std::vector<std::string> warnings;  ///< torn and invalid files, one line each
 };
 
 enum class Copies { kRead, kReadAndWrite };  ///< whether good lists may be copied to networks/ when they changed

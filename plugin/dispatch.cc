@@ -42,9 +42,12 @@ std::string version(std::string_view stdin_text) {
 
 std::string_view role_name(Role role) {
   switch (role) {
-    case Role::kMeta: return "crossover";
-    case Role::kIpam: return "crossover-ipam";
-    case Role::kPortmap: return "crossover-portmap";
+    case Role::kMeta:
+      return "crossover";
+    case Role::kIpam:
+      return "crossover-ipam";
+    case Role::kPortmap:
+      return "crossover-portmap";
   }
   return "crossover";
 }

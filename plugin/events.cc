@@ -85,8 +85,7 @@ void Events::append(const std::string& file, const std::string& line) {
     if (info && info->bytes + line.size() > settings_.log_max_bytes) {
       const std::optional<Locks::Guard> guard = locks_.housekeeping(std::chrono::milliseconds(100));
       info = system_.disk.info(file);
-      if (guard && info && info->bytes + line.size() > settings_.log_max_bytes)
-        system_.disk.rename(file, file + ".1");
+      if (guard && info && info->bytes + line.size() > settings_.log_max_bytes) system_.disk.rename(file, file + ".1");
       info = system_.disk.info(file);
     }
     if (info || !system_.disk.create(file, line)) system_.disk.append(file, line, conf::Sync::kNo);

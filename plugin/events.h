@@ -16,20 +16,21 @@
 #include "plugin/system.h"
 
 // events.jsonl below stateDir: one JSON line for every call that attached, detached, checked or cleaned, with what was
-// decided, why, what each delegate took and how it ended. Rotated once, to events.jsonl.1, at log.maxSize. The same lines
-// go to log.file if there is one, as far as log.level lets them (a failure is `error`, one with notes `warn`, else `info`).
+// decided, why, what each delegate took and how it ended. Rotated once, to events.jsonl.1, at log.maxSize. The same
+// lines go to log.file if there is one, as far as log.level lets them (a failure is `error`, one with notes `warn`,
+// else `info`).
 namespace plugin {
 
 struct Event {
-  std::string verb;                    ///< "ADD", "DEL", "gc", ...
+  std::string verb;  ///< "ADD", "DEL", "gc", ...
   conf::AttachmentId id;
   std::string pod_namespace;
   std::string pod_name;
   std::optional<Network> network;
-  std::string reason;                  ///< of the decision
+  std::string reason;  ///< of the decision
   std::vector<Step> steps;
-  std::vector<std::string> notes;      ///< warnings, and what was done beyond the ordinary
-  double ms = 0;                       ///< the whole call
+  std::vector<std::string> notes;       ///< warnings, and what was done beyond the ordinary
+  double ms = 0;                        ///< the whole call
   std::optional<conf::CniError> error;  ///< nothing: it ended well
 
   void about(const Attachment& attachment);

@@ -51,7 +51,8 @@ std::string joined_args(const Object& cache) {
   for (const std::string& element : conf::parse_array(*raw, "cniArgs")) {
     const std::vector<std::string> pair = conf::parse_array(element, "cniArgs[]");
     if (pair.size() != 2) continue;
-    out += (out.empty() ? "" : ";") + conf::as_string(pair[0]).value_or("") + '=' + conf::as_string(pair[1]).value_or("");
+    out +=
+        (out.empty() ? "" : ";") + conf::as_string(pair[0]).value_or("") + '=' + conf::as_string(pair[1]).value_or("");
   }
   return out;
 }
@@ -99,8 +100,7 @@ std::string host_local_evidence(System& system, const conf::NetworkList& list, c
     const std::string* section = plugin.conf.find("ipam");
     const Object ipam =
         section != nullptr && conf::kind_of(*section) == "object" ? Object::parse(*section, "ipam") : Object();
-    for (const std::string& dir :
-         {ipam::host_local_dir(ipam, list.name), system.places.host_local + '/' + list.name}) {
+    for (const std::string& dir : {ipam::host_local_dir(ipam, list.name), system.places.host_local + '/' + list.name}) {
       const auto leases = ipam::host_local_leases_of(system.disk, dir, id);
       if (!leases.empty()) return leases.front().path;
     }
@@ -125,8 +125,11 @@ std::optional<Attachment> from_agent(System& system, const Node& node, const con
   switch (system.agent.endpoint(node.socket, id.container_id, id.ifname, settings.agent_timeout)) {
     case Endpoint::kPresent:
       return adopted(id, node.lists.cilium->list, "no record; cilium's agent has its endpoint");
-    case Endpoint::kUnknown: notes.emplace_back("cilium's agent could not be asked about the endpoint"); break;
-    case Endpoint::kAbsent: break;
+    case Endpoint::kUnknown:
+      notes.emplace_back("cilium's agent could not be asked about the endpoint");
+      break;
+    case Endpoint::kAbsent:
+      break;
   }
   return std::nullopt;
 }

@@ -10,20 +10,20 @@
 namespace plugin {
 
 struct Command {
-  std::string path;                                ///< absolute
-  std::vector<std::string> env;                    ///< "K=V"; the whole environment of the program
-  std::string input;                               ///< its stdin
-  std::chrono::milliseconds deadline{90'000};      ///< then the group is killed
-  std::size_t max_output = std::size_t{1} << 20;   ///< of stdout; more kills the group
-  int keep_fd = -1;                                ///< inherited as it is, not 0-2: a lock outlives us
+  std::string path;                               ///< absolute
+  std::vector<std::string> env;                   ///< "K=V"; the whole environment of the program
+  std::string input;                              ///< its stdin
+  std::chrono::milliseconds deadline{90'000};     ///< then the group is killed
+  std::size_t max_output = std::size_t{1} << 20;  ///< of stdout; more kills the group
+  int keep_fd = -1;                               ///< inherited as it is, not 0-2: a lock outlives us
 };
 
 struct Outcome {
   enum class End { kExited, kSignalled, kTimedOut, kTooMuchOutput, kNotStarted };
   End end = End::kExited;
-  int status = 0;            ///< exit status; signal number if signalled (0: exited) or killed; errno if not started
+  int status = 0;  ///< exit status; signal number if signalled (0: exited) or killed; errno if not started
   std::string out;
-  std::string err;           ///< the first 64 KiB
+  std::string err;  ///< the first 64 KiB
   std::chrono::microseconds took{0};
   [[nodiscard]] bool succeeded() const { return end == End::kExited && status == 0; }
 };

@@ -97,8 +97,7 @@ Swept sweep(Session& session, const std::function<bool(const Attachment&)>& is_s
         detach_stale(session, attachment.id, path, out);
       }
     } catch (const CniError& error) {  // whether it is stale could not be told
-      out.problems.push_back(
-          fmt::format("{} {}: {}", attachment.id.container_id, attachment.id.ifname, error.what()));
+      out.problems.push_back(fmt::format("{} {}: {}", attachment.id.container_id, attachment.id.ifname, error.what()));
     }
   }
   clear_unfinished(session, broken, dry_run, out);

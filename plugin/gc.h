@@ -13,8 +13,8 @@ namespace plugin {
 
 struct Swept {
   std::vector<conf::AttachmentId> removed;
-  std::vector<std::string> problems;   ///< what could not be finished, one line each
-  std::vector<std::string> notes;      ///< what else was done, one line each
+  std::vector<std::string> problems;  ///< what could not be finished, one line each
+  std::vector<std::string> notes;     ///< what else was done, one line each
   std::size_t kept = 0;
 };
 

@@ -20,9 +20,12 @@ bool asks_for_ports(const conf::Object& runtime_config) {
 
 std::string_view port_mapper_name(PortMapper mapper) {
   switch (mapper) {
-    case PortMapper::kNone: return "none";
-    case PortMapper::kDelegate: return "delegate";
-    case PortMapper::kCrossover: return "crossover";
+    case PortMapper::kNone:
+      return "none";
+    case PortMapper::kDelegate:
+      return "delegate";
+    case PortMapper::kCrossover:
+      return "crossover";
   }
   return "none";
 }
@@ -40,9 +43,10 @@ conf::Object offers_for(const conf::NetworkList& list, PortMapper mapper, const 
   conf::Object offers = runtime_config;
   if (mapper == PortMapper::kDelegate || !runtime_config.has(kCapability)) return offers;
   if (asks_for_ports(runtime_config))
-    notes.push_back(fmt::format("the pod's hostPorts are not mapped: no plugin of list {} takes portMappings, or hostPorts "
-                                "is off",
-                                list.name));
+    notes.push_back(
+        fmt::format("the pod's hostPorts are not mapped: no plugin of list {} takes portMappings, or hostPorts "
+                    "is off",
+                    list.name));
   offers.erase(kCapability);
   return offers;
 }

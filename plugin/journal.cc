@@ -23,7 +23,9 @@ void Journal::prepare() { disk_.make_dirs(dir_); }
 
 std::string Journal::path(const conf::AttachmentId& id) const { return dir_ + '/' + conf::attachment_name(id); }
 
-std::string Journal::draft_path(const conf::AttachmentId& id) const { return dir_ + "/." + conf::attachment_name(id) + ".draft"; }
+std::string Journal::draft_path(const conf::AttachmentId& id) const {
+  return dir_ + "/." + conf::attachment_name(id) + ".draft";
+}
 
 Found Journal::find(const conf::AttachmentId& id) {
   const std::string file = path(id);
@@ -76,9 +78,7 @@ std::vector<Attachment> Journal::siblings(const conf::AttachmentId& but) {
   return out;
 }
 
-bool Journal::begin(const Attachment& attachment) {
-  return disk_.create(path(attachment.id), record_text(attachment));
-}
+bool Journal::begin(const Attachment& attachment) { return disk_.create(path(attachment.id), record_text(attachment)); }
 
 void Journal::complete(const conf::AttachmentId& id, std::string_view result, std::int64_t ready_ms) {
   disk_.append(path(id), result_line(result, ready_ms), conf::Sync::kYes);
@@ -102,8 +102,6 @@ void Journal::forget(const conf::AttachmentId& id) {
 
 void Journal::remove_unfinished(const BrokenRecord& record) { disk_.remove(record.file); }
 
-void Journal::set_aside(const conf::AttachmentId& id) {
-  disk_.rename(path(id), path(id) + std::string(kBrokenSuffix));
-}
+void Journal::set_aside(const conf::AttachmentId& id) { disk_.rename(path(id), path(id) + std::string(kBrokenSuffix)); }
 
 }  // namespace plugin

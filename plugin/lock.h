@@ -13,15 +13,15 @@
 // Who may work on what, and which ADDs a DEL has overtaken. One file, `lock` below stateDir, serves both:
 //
 // Locks are open-file-description locks on single bytes far beyond the file's end: one byte for every attachment (at a
-// place its hash gives; two that meet there only wait for each other), one for garbage collection. The kernel drops them
-// when the last copy of the descriptor is gone. Delegates inherit a copy, so when we are killed in the middle of an ADD
-// the lock stays until the delegate we left behind has ended, and the DEL that follows cannot run beside it.
+// place its hash gives; two that meet there only wait for each other), one for garbage collection. The kernel drops
+// them when the last copy of the descriptor is gone. Delegates inherit a copy, so when we are killed in the middle of
+// an ADD the lock stays until the delegate we left behind has ended, and the DEL that follows cannot run beside it.
 //
 // The file's content is a table of the last deletions, one slot of 32 bytes picked by the attachment's hash:
 //   key hash (8) | boot id hash (8) | nanoseconds since boot (8) | check: the three xored (8), all little-endian
 // A DEL writes its slot before it waits for the lock. An ADD that began before that moment knows that it was overtaken:
-// it undoes itself. Slots are overwritten, never cleaned; a lost one costs only the early end of an ADD that the waiting
-// DEL removes anyway, or of one whose sandbox is gone.
+// it undoes itself. Slots are overwritten, never cleaned; a lost one costs only the early end of an ADD that the
+// waiting DEL removes anyway, or of one whose sandbox is gone.
 namespace plugin {
 
 class Locks {

@@ -77,7 +77,8 @@ std::string asked_version(std::string_view stdin_text) {
 
 int fail(const CniError& error, std::string_view stdin_text) {
   (void)std::fprintf(stderr, "crossover: %s\n", error.what());
-  (void)write_all(STDOUT_FILENO, conf::error_json(error, asked_version(stdin_text)) + '\n');  // the exit status says it too
+  (void)write_all(STDOUT_FILENO,
+                  conf::error_json(error, asked_version(stdin_text)) + '\n');  // the exit status says it too
   return 1;
 }
 

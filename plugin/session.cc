@@ -36,8 +36,6 @@ Session::Held Session::hold(const conf::AttachmentId& id) {
   return {.shared = std::move(*shared), .own = std::move(*own)};
 }
 
-double elapsed_ms(System& system) {
-  return static_cast<double>(system.clock.boot_ns() - system.started_ns) / 1e6;
-}
+double elapsed_ms(System& system) { return static_cast<double>(system.clock.boot_ns() - system.started_ns) / 1e6; }
 
 }  // namespace plugin

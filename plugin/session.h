@@ -11,8 +11,8 @@
 
 namespace plugin {
 
-/// stateDir opened for one call: its records, its locks, its events. Makes the directories that are missing; code 104 if
-/// that cannot be done.
+/// stateDir opened for one call: its records, its locks, its events. Makes the directories that are missing; code 104
+/// if that cannot be done.
 struct Session {
   Session(System& the_system, const conf::Settings& the_settings);
 

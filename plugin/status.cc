@@ -20,7 +20,9 @@ using conf::Code;
 constexpr conf::Millis kAgentShare{100};
 constexpr conf::Millis kPluginsShare{80};
 
-CniError not_available(const std::string& details) { return {Code::kNotAvailable, "network is not available", details}; }
+CniError not_available(const std::string& details) {
+  return {Code::kNotAvailable, "network is not available", details};
+}
 
 void require_addresses(System& system, const conf::NetworkList& list) {
   for (const conf::PluginConf& plugin : list.plugins) {
@@ -28,8 +30,7 @@ void require_addresses(System& system, const conf::NetworkList& list) {
     if (section == nullptr || conf::kind_of(*section) != "object") continue;
     const conf::Object ipam = conf::Object::parse(*section, "ipam");
     if (conf::string_member(ipam, "type", "ipam") != "host-local") continue;
-    for (const ipam::HostLocalUse& use :
-         ipam::host_local_use(system.disk, ipam, ipam::host_local_dir(ipam, list.name)))
+    for (const ipam::HostLocalUse& use : ipam::host_local_use(system.disk, ipam, ipam::host_local_dir(ipam, list.name)))
       if (use.capacity > 0 && use.used >= use.capacity)
         throw not_available(fmt::format("{}: all {} addresses of a range are taken", list.name, use.capacity));
   }

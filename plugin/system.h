@@ -18,8 +18,8 @@ namespace plugin {
 class Clock {
  public:
   virtual ~Clock() = default;
-  [[nodiscard]] virtual std::int64_t unix_ms() = 0;       ///< milliseconds since 1970
-  [[nodiscard]] virtual std::uint64_t boot_ns() = 0;      ///< CLOCK_BOOTTIME
+  [[nodiscard]] virtual std::int64_t unix_ms() = 0;   ///< milliseconds since 1970
+  [[nodiscard]] virtual std::uint64_t boot_ns() = 0;  ///< CLOCK_BOOTTIME
   virtual void sleep(std::chrono::milliseconds time) = 0;
 };
 
@@ -51,8 +51,8 @@ struct System {
   Agent& agent;
   Clock& clock;
   std::string boot_id;
-  std::uint64_t started_ns = 0;            ///< Clock::boot_ns when the process began
-  std::vector<std::string> environment;    ///< what delegates inherit, "K=V"
+  std::uint64_t started_ns = 0;          ///< Clock::boot_ns when the process began
+  std::vector<std::string> environment;  ///< what delegates inherit, "K=V"
   Self self;
   Places places;
 };

@@ -16,8 +16,9 @@ TEST_CASE("A1.5 names fit a file name and never meet") {
   };
   CHECK(name("5fc10b", "eth0") == "5fc10b:eth0");
   CHECK(name(longest, "eth0123456789ab").size() <= 255 - 16);
-  const std::set<std::string> names = {name("a", "b-c"),     name("a-b", "c"),          name(longest, "eth0"),
-                                       name(longest, "eth1"), name(longest + 'b', "eth0"), name("a", "b")};
+  const std::set<std::string> names = {
+      name("a", "b-c"), name("a-b", "c"), name(longest, "eth0"), name(longest, "eth1"), name(longest + 'b', "eth0"),
+      name("a", "b")};
   CHECK(names.size() == 6);
   for (const std::string& each : names) CHECK(each.find('/') == std::string::npos);
 }

@@ -69,8 +69,8 @@ TEST_CASE("a record comes back as it was written, documents to the byte") {
 }
 
 TEST_CASE("failed DELs are counted, the last one wins") {
-  const std::string text = record_text(attachment()) + plugin::failure_line(1, "gone", 5) +
-                           plugin::failure_line(2, "still gone", 6);
+  const std::string text =
+      record_text(attachment()) + plugin::failure_line(1, "gone", 5) + plugin::failure_line(2, "still gone", 6);
   const std::optional<Attachment> read = parse_record(text, "x");
   REQUIRE(read);
   CHECK(read->failed_deletes == 2);
@@ -102,12 +102,13 @@ TEST_CASE("what is whole and no record is refused with the file and the key") {
   check("{}\n", "/s/a:eth0: `crossover` must be 1, the format this release reads");
   check("{\"crossover\":2}\n", "/s/a:eth0: `crossover` must be 1, the format this release reads");
   check("{\"crossover\":\"1\"}\n", "/s/a:eth0: `crossover` must be a number");
-  check("{\"crossover\":1,\"containerID\":\"../a\",\"ifname\":\"eth0\"}\n", "/s/a:eth0: `containerID` is no container id");
+  check("{\"crossover\":1,\"containerID\":\"../a\",\"ifname\":\"eth0\"}\n",
+        "/s/a:eth0: `containerID` is no container id");
   check("{\"crossover\":1,\"containerID\":\"a\",\"ifname\":\"e/0\"}\n", "/s/a:eth0: `ifname` is no interface name");
   check("{\"crossover\":1,\"containerID\":\"a\",\"ifname\":\"eth0\",\"network\":\"calico\"}\n",
         "/s/a:eth0: `network` must be legacy or cilium");
-  CHECK(refused("{\"crossover\":1,\"containerID\":\"a\",\"ifname\":\"eth0\",\"network\":\"legacy\",\"list\":\"{}\"}\n").code() ==
-        7);
+  CHECK(refused("{\"crossover\":1,\"containerID\":\"a\",\"ifname\":\"eth0\",\"network\":\"legacy\",\"list\":\"{}\"}\n")
+            .code() == 7);
 }
 
 TEST_CASE("bytes that are no UTF-8 do not make a record impossible") {

@@ -52,31 +52,31 @@ TEST_SUITE_BEGIN("plugin.cli");
 TEST_CASE("status has the contract's keys, all of them and no others") {
   Shell shell;
   (void)shell.machine.add("a", "/n");
-  CHECK(shell.status() ==
-        json({{"nodeState", "legacy"},
-              {"source", "default"},
-              {"reason", "no node-state, and no list of cilium's is in place"},
-              {"networks",
-               {{"legacy",
-                 {{"usable", true},
-                  {"name", "cbr0"},
-                  {"file", shell.machine.net_dir() + "/10-legacy.conflist"},
-                  {"problem", ""}}},
-                {"cilium",
-                 {{"usable", false},
-                  {"name", ""},
-                  {"file", ""},
-                  {"problem", "no list that runs cilium-cni is in " + shell.machine.net_dir() + "/crossover.d or " +
-                                  shell.machine.net_dir()}}}}},
-              {"attachments", {{"legacy", 1}, {"cilium", 0}, {"pending", 0}}},
-              {"leases", json::array()},
-              {"ports", 0},
-              {"coexistence", {{"wanted", json::array()}, {"present", json::array()}}}}));
+  CHECK(shell.status() == json({{"nodeState", "legacy"},
+                                {"source", "default"},
+                                {"reason", "no node-state, and no list of cilium's is in place"},
+                                {"networks",
+                                 {{"legacy",
+                                   {{"usable", true},
+                                    {"name", "cbr0"},
+                                    {"file", shell.machine.net_dir() + "/10-legacy.conflist"},
+                                    {"problem", ""}}},
+                                  {"cilium",
+                                   {{"usable", false},
+                                    {"name", ""},
+                                    {"file", ""},
+                                    {"problem", "no list that runs cilium-cni is in " + shell.machine.net_dir() +
+                                                    "/crossover.d or " + shell.machine.net_dir()}}}}},
+                                {"attachments", {{"legacy", 1}, {"cilium", 0}, {"pending", 0}}},
+                                {"leases", json::array()},
+                                {"ports", 0},
+                                {"coexistence", {{"wanted", json::array()}, {"present", json::array()}}}}));
 }
 
 TEST_CASE("set writes node-state, and status and explain follow at once") {
   Shell shell;
-  CHECK(shell.set("hold", "firmware").text == "node state hold (firmware); new pods are refused: the node holds new pods: firmware\n");
+  CHECK(shell.set("hold", "firmware").text ==
+        "node state hold (firmware); new pods are refused: the node holds new pods: firmware\n");
   CHECK(shell.status()["nodeState"] == "hold");
   CHECK(shell.status()["source"] == "node-state");
   CHECK(shell.explain() == json({{"network", "none"},
@@ -100,7 +100,8 @@ TEST_CASE("explain takes the pod's namespace, UID and annotations") {
   shell.machine.settings.canary_namespaces = {"canary"};
   shell.machine.settings.allow_pod_override = true;
   CHECK(shell.explain({.pod_namespace = "canary", .pod = {}, .uid = {}, .annotations = {}})["network"] == "cilium");
-  CHECK(shell.explain({.pod_namespace = {}, .pod = {}, .uid = {}, .annotations = {"crossover.cni/network=cilium"}})["network"] ==
+  CHECK(shell.explain(
+            {.pod_namespace = {}, .pod = {}, .uid = {}, .annotations = {"crossover.cni/network=cilium"}})["network"] ==
         "cilium");
   CHECK(shell.explain()["network"] == "legacy");
 }

@@ -160,8 +160,9 @@ TEST_CASE("A5.2 a list below 0.4.0 gets no prevResult on DEL") {
 TEST_CASE("B5.9 a missing binary and refused credentials are gone for good, an agent that is down is not") {
   Lab lab;
   lab.machine.uninstall("bridge");
-  lab.machine.world.on("portmap", "DEL",
-                       [](const fakes::Ask&) { return fakes::failed(999, "connection is unauthorized: Unauthorized"); });
+  lab.machine.world.on("portmap", "DEL", [](const fakes::Ask&) {
+    return fakes::failed(999, "connection is unauthorized: Unauthorized");
+  });
   std::vector<plugin::Failure> failures = lab.delegates.del(lab.list, lab.call);
   REQUIRE(failures.size() == 2);
   CHECK(failures[0].gone_for_good);
@@ -186,8 +187,7 @@ TEST_CASE("B6.9 STATUS goes to lists of 1.1.0, keeps the code, and passes over a
   lab.delegates.status(lab.list, lab.call, late);
   CHECK(lab.machine.world.asks().empty());
   lab.list.cni_version = "1.1.0";
-  lab.machine.world.on("bridge", "STATUS",
-                       [](const fakes::Ask&) { return outcome(End::kTimedOut, 9); });
+  lab.machine.world.on("bridge", "STATUS", [](const fakes::Ask&) { return outcome(End::kTimedOut, 9); });
   lab.machine.world.on("portmap", "STATUS", [](const fakes::Ask&) { return fakes::failed(50, "down"); });
   CHECK(refusal_of([&] {
           lab.delegates.status(lab.list, lab.call, late);

@@ -75,8 +75,9 @@ TEST_CASE("the cache is found under any network's name; a broken one beside it i
 TEST_CASE("the runtime's cache of our own list is no evidence: it would call us for ever") {
   Node node;
   // {"name":"crossover","plugins":[{"type":"crossover"}]}
-  node.machine.write(node.machine.cache_dir() + "/crossover-pod-a-eth0",
-                     cache("pod-a", "eth0", "eyJuYW1lIjoiY3Jvc3NvdmVyIiwicGx1Z2lucyI6W3sidHlwZSI6ImNyb3Nzb3ZlciJ9XX0="));
+  node.machine.write(
+      node.machine.cache_dir() + "/crossover-pod-a-eth0",
+      cache("pod-a", "eth0", "eyJuYW1lIjoiY3Jvc3NvdmVyIiwicGx1Z2lucyI6W3sidHlwZSI6ImNyb3Nzb3ZlciJ9XX0="));
   CHECK_FALSE(node.look());
 }
 

@@ -36,7 +36,8 @@ TEST_CASE("auto and delegate leave ports to a list that takes them, off maps non
 }
 
 TEST_CASE("crossover is refused by a release that cannot map ports itself") {
-  const conf::CniError error = support::refusal_of([] { return plugin::port_mapper(HostPorts::kCrossover, with_portmap()); });
+  const conf::CniError error =
+      support::refusal_of([] { return plugin::port_mapper(HostPorts::kCrossover, with_portmap()); });
   CHECK(error.code() == 7);
   CHECK(error.details().find("`hostPorts` is crossover") != std::string::npos);
 }

@@ -67,8 +67,11 @@ TEST_CASE("a torn file is told from a missing one and from another attachment's"
   desk.machine.write(desk.file("a:eth0"), "{\"cross");
   CHECK(desk.journal.find({"a", "eth0"}).torn);
   desk.machine.write(desk.file("a:eth0"), intent_line(attachment("b")));
-  support::check_refusal(support::refusal_of([&] { return desk.journal.find({"a", "eth0"}); }), conf::Code::kState,
-                         "record cannot be read", desk.file("a:eth0") + ": it is another attachment's");
+  support::check_refusal(support::refusal_of([&] {
+                           return desk.journal.find({"a", "eth0"});
+                         }),
+                         conf::Code::kState, "record cannot be read",
+                         desk.file("a:eth0") + ": it is another attachment's");
 }
 
 TEST_CASE("all lists what can be read, and names what cannot") {
