@@ -7,8 +7,8 @@
 
 namespace conf {
 
-/// An attachment's file name: "<container id>:<ifname>", or "<start of the id>~<its hash>:<ifname>" for an id that a file
-/// name cannot hold. ':' and '~' occur in neither part, so that different attachments have different names.
+/// An attachment's file name: "<container id>:<ifname>", or "<start of the id>~<its hash>:<ifname>" for an id that a
+/// file name cannot hold. ':' and '~' occur in neither part, so that different attachments have different names.
 [[nodiscard]] std::string attachment_name(const AttachmentId& id);
 
 }  // namespace conf
