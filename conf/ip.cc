@@ -110,7 +110,7 @@ IpPrefix IpPrefix::masked() const {
 bool IpPrefix::has_host_bits() const { return masked() != *this; }
 
 bool IpPrefix::contains(const IpAddr& ip) const {
-  return ip.family == addr.family && IpPrefix{.addr = ip, .prefix_len = prefix_len}.masked() == masked();
+  return IpPrefix{.addr = ip, .prefix_len = prefix_len}.masked() == masked();  // equal only within one family
 }
 
 bool IpPrefix::overlaps(const IpPrefix& other) const { return contains(other.addr) || other.contains(addr); }
