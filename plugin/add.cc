@@ -41,6 +41,7 @@ class Adding {
   std::string attach() {
     const Session::Held held = session_.hold(request_.id);
     stop_if_overtaken();
+    require_path();
     finish_interrupted();
     const PodNetns pod = look_at_pod();
     Attachment attachment = decided(pod);
@@ -56,6 +57,13 @@ class Adding {
   void stop_if_overtaken() const {
     if (session_.locks.deleted_since(request_.id, system_.started_ns))
       throw CniError(Code::kOvertaken, "overtaken by a DEL", "the pod was deleted while it was being attached");
+  }
+
+  // Before anything is on record: what could not be run could not be undone either.
+  void require_path() const {
+    if (!conf::plugin_dirs(request_.path).empty()) return;
+    throw CniError(Code::kInvalidEnvironment, "required environment variables missing",
+                   "CNI_PATH, needed to run the plugins of a list");
   }
 
   CniError exists(std::string_view why) const {
