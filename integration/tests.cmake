@@ -21,9 +21,11 @@ add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
   verbs/config_test.cc
   verbs/decision_test.cc
   verbs/del_test.cc
+  verbs/discovery_test.cc
   verbs/environment_test.cc
   verbs/evidence_test.cc
-  verbs/races_test.cc)
+  verbs/races_test.cc
+  verbs/state_test.cc)
 target_compile_definitions(integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
   TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
 target_link_libraries(integration_tests PRIVATE integration_support project_options doctest::doctest

@@ -3,9 +3,11 @@
 // A CNI plugin that remembers what it was asked and answers what it was told to. Installed under many names; its
 // directory is $RECORDER_DIR, else `.recorder` beside it:
 //
-//   log.jsonl     one line when a call begins: {"type","verb","argv":[...],"env":{"CNI_...":"..."},"pid","ppid",
-//                 "stdin"}; `env` holds every CNI_* variable that is set and those named in `watch`. One line when a
-//                 call ends on its own: {"type","verb","done":true,"pid"}
+//   log.jsonl     one line when a call begins: {"type","verb","argv":[...],"env":{"CNI_...":"..."},"process":{...},
+//                 "pid","ppid","stdin"}; `env` holds every CNI_* variable that is set and those named in `watch`,
+//                 `process` what else a program inherits: working directory, file mode mask, ignored and blocked
+//                 signals, how many descriptors beyond the three. One line when a call ends on its own:
+//                 {"type","verb","done":true,"pid"}
 //   watch         names of further environment variables to log, one a line
 //   <type>.json   the script: an object with a member for each verb it changes, "*" for the others, see Step
 //   state/        a file `<type>,<container id>,<interface>` from ADD to DEL: what is left there is a leak. A failing
@@ -19,6 +21,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -106,6 +109,22 @@ Json logged_environment(const fs::path& dir) {
   for (std::string name; std::getline(watch, name);)
     if (std::getenv(name.c_str()) != nullptr) env[name] = variable(name.c_str());
   return env;
+}
+
+Json inherited() {
+  Json result = {{"directory", fs::current_path()}, {"descriptors", -1}};  // the listing has one of its own
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd"))
+    if (std::stoi(entry.path().filename()) > STDERR_FILENO)
+      result["descriptors"] = result["descriptors"].get<int>() + 1;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    const std::string key = line.substr(0, line.find(':'));
+    const std::string value = line.substr(std::min(line.size(), key.size() + 2));
+    if (key == "Umask") result[key] = value;
+    // The first 31: those above are the C library's own and the real-time ones.
+    if (key == "SigIgn" || key == "SigBlk") result[key] = std::to_string(std::stoull(value, nullptr, 16) & 0x7fffffffU);
+  }
+  return result;
 }
 
 void hold(const fs::path& dir, const Step& step) {
@@ -197,6 +216,7 @@ int main(int argc, char** argv) {
                  {"verb", verb},
                  {"argv", arguments},
                  {"env", logged_environment(dir)},
+                 {"process", inherited()},
                  {"pid", ::getpid()},
                  {"ppid", ::getppid()},
                  {"stdin", input}});

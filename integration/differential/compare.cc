@@ -137,6 +137,9 @@ void compare_calls(const Case& one, const std::vector<Call>& theirs, const std::
   for (std::size_t i = 0; i < theirs.size(); ++i) {
     CAPTURE(theirs[i].name());
     CHECK(Json(ours[i].env) == Json(theirs[i].env));
+    CHECK(Json(ours[i].argv) == Json(theirs[i].argv));
+    CHECK(Json(ours[i].process) == Json(theirs[i].process));
+    CHECK(ours[i].descriptors <= theirs[i].descriptors + 1);  // our lock, which must outlive us if we are killed
     compare_input(one, theirs[i], ours[i], met);
     check_bytes(one, ours[i]);
   }
