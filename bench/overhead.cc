@@ -222,11 +222,7 @@ Setup parse(int argc, char** argv, fs::path& disk) {
   return setup;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  fs::path disk;
-  Setup setup = parse(argc, argv, disk);
+void measure(Setup& setup, const fs::path& disk) {
   isolate();
   setup.work = "/tmp/crossover-bench";
   mount_tmpfs(setup.work);
@@ -250,5 +246,17 @@ int main(int argc, char** argv) {
   fmt::print("Debian's ptp and host-local\n");
   crowd(setup);
   fs::remove_all(on_disk);
-  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    fs::path disk;
+    Setup setup = parse(argc, argv, disk);
+    measure(setup, disk);
+    return 0;
+  } catch (const std::exception& error) {
+    bench::give_up(error.what());
+  }
 }

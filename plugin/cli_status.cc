@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "conf/result.h"
@@ -55,10 +56,13 @@ std::vector<std::string> network_row(const Node& node, Network network) {
 }
 
 std::string age(std::int64_t ms) {
-  const std::int64_t s = ms / 1000;
-  if (s < 120) return fmt::format("{}s", s < 0 ? 0 : s);
-  if (s < 2 * 3600) return fmt::format("{}m", s / 60);
-  return s < 48 * 3600 ? fmt::format("{}h", s / 3600) : fmt::format("{}d", s / 86400);
+  constexpr std::int64_t kMinute = 60;
+  constexpr std::int64_t kHour = 60 * kMinute;
+  constexpr std::int64_t kDay = 24 * kHour;
+  const std::int64_t s = std::max<std::int64_t>(ms / 1000, 0);
+  if (s < 2 * kMinute) return fmt::format("{}s", s);
+  if (s < 2 * kHour) return fmt::format("{}m", s / kMinute);
+  return s < 2 * kDay ? fmt::format("{}h", s / kHour) : fmt::format("{}d", s / kDay);
 }
 
 std::string addresses(const Attachment& attachment) {

@@ -137,7 +137,7 @@ std::string Delegates::find(const std::string& type, const Call& call) {
                    fmt::format("CNI_PATH, needed to run {}", type));
   for (const std::string& path : {call.path, call.fallback_path}) {
     for (const std::string& dir : conf::plugin_dirs(path)) {
-      std::string file = dir + '/' + type;
+      std::string file = fmt::format("{}/{}", dir, type);
       const std::optional<conf::FileInfo> info = system_.disk.info(file);
       if (!info || !info->is_regular) continue;
       if (role_for(type) == Role::kMeta && system_.self.file && same_file(*info, *system_.self.file))

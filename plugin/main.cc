@@ -67,7 +67,7 @@ std::string read_stdin(conf::Verb verb) {
 std::string asked_version(std::string_view stdin_text) {
   try {
     const conf::Object config = conf::Object::parse(stdin_text, "stdin", conf::kMaxGcBytes);
-    const std::string version = conf::string_member(config, "cniVersion", "stdin").value_or("");
+    std::string version = conf::string_member(config, "cniVersion", "stdin").value_or("");
     if (conf::is_supported(version)) return version;
   } catch (const CniError&) {
     // not JSON: the error being printed says so
