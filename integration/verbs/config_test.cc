@@ -110,8 +110,9 @@ TEST_SUITE("verbs.config") {
         {R"("coexistence":{"profile":"other"})", "coexistence.profile"},
         {R"("coexistence":{"rules":[{"priority":100}]})", "coexistence.rules"},
     };
-    for (const auto& [member, key] : wrong) {
-      CAPTURE(member);
+    for (const auto& key_and_value : wrong) {
+      const auto& [member, key] = key_and_value;
+      CAPTURE(key_and_value.first);
       const auto error = ready.refused("ADD", ready.node.request(member));
       CHECK(error.code == 7);
       CHECK(error.says(key));
@@ -167,8 +168,9 @@ TEST_SUITE("verbs.config") {
                                                        {"not JSON", "1.1.0"},
                                                        {R"({"cniVersion":"0.3.1"})", "0.3.1"},
                                                        {R"({"cniVersion":"9.0.0"})", "1.1.0"}};
-    for (const auto& [input, version] : echoed) {
-      CAPTURE(input);
+    for (const auto& input_and_version : echoed) {
+      const auto& [input, version] = input_and_version;
+      CAPTURE(input_and_version.first);
       const auto answer = ready.node.call({{"CNI_COMMAND", "VERSION"}}, input);
       CHECK(answer.ok());
       CHECK(Json::parse(answer.out) == Json{{"cniVersion", version}, {"supportedVersions", seven}});

@@ -101,10 +101,10 @@ TEST_SUITE("verbs.decision") {
     const std::vector<std::pair<std::string, std::string>> words = {
         {"legacy", "legacy"}, {"cilium", "cilium"}, {"cilium\n", "cilium"}, {"cilium moved by the rollout\n", "cilium"},
         {"auto", "legacy"},   {"auto x", "legacy"}, {"hold", "code 11"},    {"hold until noon", "code 11"}};
-    for (const auto& [word, network] : words) {
-      CAPTURE(word);
-      on.node.node_state(word);
-      CHECK(on.join() == network);
+    for (const auto& expected : words) {
+      CAPTURE(expected.first);
+      on.node.node_state(expected.first);
+      CHECK(on.join() == expected.second);
     }
   }
 
@@ -129,10 +129,10 @@ TEST_SUITE("verbs.decision") {
     Agent agent("/var/run/cilium/cilium.sock");
     const std::vector<std::pair<std::string, std::string>> claims = {
         {"Ok", "cilium"}, {"Disabled", "legacy"}, {"Failure", "legacy"}, {"", "legacy"}};
-    for (const auto& [state, network] : claims) {
-      CAPTURE(state);
-      agent.healthy("Ok", state);
-      CHECK(on.join() == network);
+    for (const auto& expected : claims) {
+      CAPTURE(expected.first);
+      agent.healthy("Ok", expected.first);
+      CHECK(on.join() == expected.second);
     }
     agent.healthy("Warning", "Ok");
     CHECK(on.join() == "cilium");

@@ -63,9 +63,10 @@ TEST_SUITE("verbs.environment") {
         {"ADD", {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}},
         {"CHECK", {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}},
         {"DEL", {"CNI_CONTAINERID", "CNI_IFNAME"}}};
-    for (const auto& [verb, names] : needed) {
+    for (const auto& verb_and_names : needed) {
+      const auto& [verb, names] = verb_and_names;
       for (const auto& name : names) {
-        CAPTURE(verb);
+        CAPTURE(verb_and_names.first);
         CAPTURE(name);
         Env env = ready.with("CNI_COMMAND", verb);
         env[name] = "";
