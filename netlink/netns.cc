@@ -27,6 +27,13 @@ namespace {
 
 constexpr int kExitLost = 70;  // EX_SOFTWARE
 
+/// A lack of ours, of descriptors or memory, says nothing about the namespace.
+conf::Code code_for(int error_number) {
+  const bool lack =
+      error_number == EMFILE || error_number == ENFILE || error_number == ENOMEM || error_number == ENOBUFS;
+  return lack ? conf::Code::kIo : conf::Code::kInvalidNetns;
+}
+
 /// In the namespace `fd` for as long as it lives, then back in `home`.
 class Inside {
  public:
@@ -89,7 +96,7 @@ std::uint64_t cookie_inside(int fd, int home, const std::string& path) {
     const Inside inside(fd, home, path);
     socket.reset(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   }
-  if (!socket) throw conf::system_error(conf::Code::kInvalidNetns, "open a socket in", path, errno);
+  if (!socket) throw conf::system_error(code_for(errno), "open a socket in", path, errno);
   std::uint64_t cookie = 0;
   socklen_t size = sizeof(cookie);
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0) return cookie;
@@ -111,7 +118,7 @@ std::optional<Netns> Netns::open(const std::string& path) {
   // Without O_NONBLOCK a pipe under this name would hold us for ever.
   conf::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd && says_gone(errno)) return std::nullopt;
-  if (!fd) throw conf::system_error(conf::Code::kInvalidNetns, "open", path, errno);
+  if (!fd) throw conf::system_error(code_for(errno), "open", path, errno);
   const struct stat info = stat_of(fd.get(), path);
   require_netns(fd.get(), info.st_mode, path);
 

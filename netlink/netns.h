@@ -27,7 +27,8 @@ struct NetnsId {
 class Netns {
  public:
   /// Nothing if there is no such path. CniError code 8 if it is there but is no network namespace (nsfs, and of kind
-  /// net: NS_GET_NSTYPE) or cannot be opened or entered; code 5 if our own (/proc/self/ns/net) cannot be opened.
+  /// net: NS_GET_NSTYPE) or cannot be opened or entered; code 5 if our own (/proc/self/ns/net) cannot be opened, or
+  /// there is no descriptor or memory left for it.
   [[nodiscard]] static std::optional<Netns> open(const std::string& path);
 
   [[nodiscard]] NetnsId id() const { return id_; }

@@ -54,6 +54,16 @@ TEST_SUITE("netlink.netns") {
     CHECK_FALSE(first->is_current());
   }
 
+  TEST_CASE("a lack of descriptors is our own trouble, and no word about the namespace") {
+    scratch::Host host;
+    const std::string pod = host.add_pod("pod");
+    const int status = scratch::in_child([&pod] {
+      if (!scratch::deny(SYS_openat, EMFILE)) return 98;
+      return static_cast<int>(open_error(pod).code());
+    });
+    CHECK(WEXITSTATUS(status) == static_cast<int>(conf::Code::kIo));
+  }
+
   TEST_CASE("A1.10 our own namespace is recognised under any name") {
     scratch::Host host;
     const std::string bound = host.folder().write("ours", "");
