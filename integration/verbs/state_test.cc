@@ -122,7 +122,7 @@ TEST_SUITE("verbs.state") {
     CHECK(node.records().empty());
   }
 
-  TEST_CASE("A1.2 CNI_PATH may be absent until a plugin must be found; DEL knows that of the ADD") {
+  TEST_CASE("A1.2 CNI_PATH may be absent until a plugin must be found, DEL knows that of the ADD") {
     const Node node({"bridge"});
     node.legacy(kList);
     const std::string netns = node.pod("p1");

@@ -101,7 +101,7 @@ TEST_CASE("whenNotReady decides when the agent is silent, be the node cilium's b
   }
 }
 
-TEST_CASE("an agent that is not well counts as not ready; one with a warning is well") {
+TEST_CASE("an agent that is not well counts as not ready, one with a warning is well") {
   NodeFacts facts = node();
   facts.agent.state = "Failure";
   CHECK(decide(facts, {}, {}).code == 11);

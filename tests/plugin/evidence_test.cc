@@ -62,7 +62,7 @@ TEST_CASE("B7.4 a cache file is matched by what it says, not by its name") {
   CHECK_FALSE(plugin::read_libcni_cache(cache("pod-a", "eth0", "!!!"), "/r/cbr0-pod-a-eth0", kPod));
 }
 
-TEST_CASE("the cache is found under any network's name; a broken one beside it is only said") {
+TEST_CASE("the cache is found under any network's name, a broken one beside it is only said") {
   Node node;
   node.machine.write(node.machine.cache_dir() + "/aaa-pod-a-eth0", "{\"kind\":");
   node.machine.write(node.machine.cache_dir() + "/old-name-pod-a-eth0", cache("pod-a", "eth0"));
@@ -102,7 +102,7 @@ TEST_CASE("flannel's file of the container is evidence if the legacy list runs f
   CHECK(node.look());
 }
 
-TEST_CASE("an endpoint that the agent has is cilium's; one it cannot be asked about is nobody's") {
+TEST_CASE("an endpoint that the agent has is cilium's, one it cannot be asked about is nobody's") {
   Node node;
   node.machine.cilium(list("cilium", "cilium-cni"));
   node.machine.agent.endpoint_of = nullptr;

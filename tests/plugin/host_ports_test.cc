@@ -42,7 +42,7 @@ TEST_CASE("crossover is refused by a release that cannot map ports itself") {
   CHECK(error.details().find("`hostPorts` is crossover") != std::string::npos);
 }
 
-TEST_CASE("ports nobody maps are taken out and said; everything else is passed on") {
+TEST_CASE("ports nobody maps are taken out and said, everything else is passed on") {
   std::vector<std::string> notes;
   CHECK(offers_for(with_portmap(), PortMapper::kDelegate, offers(), notes) == offers());
   CHECK(notes.empty());

@@ -35,7 +35,7 @@ TEST_CASE("an attachment's lock keeps others out until it goes, and only for tha
   CHECK(two.b.attachment(kWeb, milliseconds(0)));
 }
 
-TEST_CASE("B6.10 garbage collection waits for calls, and calls for it; calls share") {
+TEST_CASE("B6.10 garbage collection waits for calls, and calls for it, calls share") {
   Two two;
   std::optional<Locks::Guard> call = two.a.shared(milliseconds(0));
   CHECK(two.b.shared(milliseconds(0)));
