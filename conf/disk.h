@@ -18,7 +18,7 @@ enum class Sync { kNo, kYes };  ///< whether a power cut right after the call ma
 
 struct DirEntry {
   std::string name;
-  bool is_regular = false;      ///< a regular file, or a link to one
+  bool is_regular = false;  ///< a regular file, or a link to one
   bool is_dir = false;
   bool operator==(const DirEntry&) const = default;
 };

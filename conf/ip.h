@@ -27,15 +27,15 @@ struct IpAddr {
 };
 
 struct IpPrefix {
-  IpAddr addr;                ///< host bits kept as written
-  unsigned prefix_len = 0;    ///< 0..bits()
+  IpAddr addr;              ///< host bits kept as written
+  unsigned prefix_len = 0;  ///< 0..bits()
 
   /// "address/length"; nothing for anything else.
   [[nodiscard]] static std::optional<IpPrefix> parse(std::string_view text);
   [[nodiscard]] std::string str() const;
-  [[nodiscard]] IpPrefix masked() const;                 ///< host bits cleared
+  [[nodiscard]] IpPrefix masked() const;  ///< host bits cleared
   [[nodiscard]] bool has_host_bits() const;
-  [[nodiscard]] bool contains(const IpAddr& ip) const;   ///< false for the other family
+  [[nodiscard]] bool contains(const IpAddr& ip) const;  ///< false for the other family
   [[nodiscard]] bool overlaps(const IpPrefix& other) const;
   auto operator<=>(const IpPrefix&) const = default;
 };

@@ -12,9 +12,9 @@
 // read passes through `Object::parse` or `parse_array`, where size and depth are bounded.
 namespace conf {
 
-inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;   ///< a configuration, a list, a result: 1 MiB
-inline constexpr std::size_t kMaxGcBytes = std::size_t{16} << 20;      ///< a GC request: about 100 bytes an attachment
-inline constexpr std::size_t kMaxDepth = 128;                          ///< nested arrays and objects
+inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;  ///< a configuration, a list, a result: 1 MiB
+inline constexpr std::size_t kMaxGcBytes = std::size_t{16} << 20;     ///< a GC request: about 100 bytes an attachment
+inline constexpr std::size_t kMaxDepth = 128;                         ///< nested arrays and objects
 
 /// One member of an object: the decoded key and the value's text as it was written, without surrounding space.
 struct Member {
