@@ -233,7 +233,7 @@ TEST_SUITE("recorded") {
       const Replay replay(recording);
       // A plugin that a busy machine makes late is passed over: a runtime asks every few seconds.
       auto answer = replay.call();
-      for (int again = 0; again < 50 && (answer.status != recording.status || !replay.answered()); ++again)
+      for (int again = 0; again < 300 && (answer.status != recording.status || !replay.answered()); ++again)
         answer = replay.call();
       CAPTURE(answer.out);
       CHECK(answer.status == recording.status);
