@@ -7,6 +7,7 @@ target_link_libraries(recorder PRIVATE project_options nlohmann_json::nlohmann_j
 # The built binary, black box. Every case enters namespaces of its own; needs root.
 include(doctest)
 add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
+  concurrency_test.cc
   delegates/recorder_test.cc
   differential/compare.cc
   differential/corpus.cc
@@ -15,6 +16,7 @@ add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
   fixture/answer.cc
   fixture/node.cc
   fixture/recorder.cc
+  kill_test.cc
   recorded_test.cc
   verbs/add_test.cc
   verbs/check_status_gc_test.cc
