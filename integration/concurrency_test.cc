@@ -31,6 +31,13 @@ using std::chrono::milliseconds;
 using support::Finished;
 using Strings = std::vector<std::string>;
 
+// A sanitizer makes each process twenty times as large: as many of them would be more than a machine has memory for.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int kPods = 50;
+#else
+constexpr int kPods = 200;
+#endif
+
 constexpr const char* kList =
     R"({"name":"cbr0","cniVersion":"1.0.0","plugins":[{"type":"bridge"},{"type":"portmap"}]})";
 
@@ -174,22 +181,22 @@ bool is_attached(const Stage& stage, const std::string& id) {
 }  // namespace
 
 TEST_SUITE("concurrency") {
-  // The gate opens only when all 200 are at work: if one of them waited for another's plugin, none would ever end.
-  TEST_CASE("A4.6 200 ADDs of different pods at once: none fails, none waits for another's plugin") {
+  // The gate opens only when all are at work: if one of them waited for another's plugin, none would ever end.
+  TEST_CASE("A4.6 ADDs of very many pods at once: none fails, none waits for another's plugin") {
     const Stage stage;
-    const Strings ids = numbered("c", 200);
+    const Strings ids = numbered("c", kPods);
     const std::string netns = stage.node.pod("all");  // one will do: these plugins make no link
     std::vector<std::future<Finished>> adding;
     {
       const Gate gate(stage);
       adding = start_all(stage, "ADD", ids, netns);
-      stage.wait_for_begun("bridge", 200);
+      stage.wait_for_begun("bridge", kPods);
     }
     check_all_ok(adding);
     const int most = most_at_once(stage.log(), "bridge");
     (void)std::printf("concurrency: %d plugins at once\n", most);
-    CHECK(most == 200);
-    CHECK(stage.node.records().size() == 200);
+    CHECK(most == kPods);
+    CHECK(stage.node.records().size() == static_cast<std::size_t>(kPods));
     for (const std::string& id : ids) CHECK(is_attached(stage, id));
 
     auto deleting = start_all(stage, "DEL", ids, netns);

@@ -41,10 +41,12 @@ class Adding {
   std::string attach() {
     const Session::Held held = session_.hold(request_.id);
     stop_if_overtaken();
+    require_first();
     require_path();
     finish_interrupted();
     const PodNetns pod = look_at_pod();
-    Attachment attachment = decided(pod);
+    const Attachment attachment = decided(pod);
+    require_plugins(attachment);
     if (!session_.journal.begin(attachment)) throw exists("it already has a record");
     try {
       return run_delegates(attachment);
@@ -59,7 +61,21 @@ class Adding {
       throw CniError(Code::kOvertaken, "overtaken by a DEL", "the pod was deleted while it was being attached");
   }
 
-  // Before anything is on record: what could not be run could not be undone either.
+  // The lists we run make the pod's interface themselves; an earlier plugin's result would be lost.
+  void require_first() const {
+    if (netconf_.prev_result)
+      throw CniError(Code::kInvalidConfig, "invalid configuration",
+                     "`prevResult` is there: crossover must be the first plugin of its list");
+  }
+
+  // Both before anything is on record: what could not be run could not be undone either.
+  void require_plugins(const Attachment& attachment) {
+    Call call;
+    call.path = attachment.path;
+    for (const conf::PluginConf& plugin : attachment.list.plugins)
+      (void)delegates_.find(plugin.type, call);  // throws for one that is missing
+  }
+
   void require_path() const {
     if (!conf::plugin_dirs(request_.path).empty()) return;
     throw CniError(Code::kInvalidEnvironment, "required environment variables missing",

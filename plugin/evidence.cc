@@ -71,11 +71,16 @@ Attachment adopted(const conf::AttachmentId& id, const conf::NetworkList& list, 
   return out;
 }
 
+// Only for people: a DEL must not fail for arguments it cannot read.
 void name_pod(Attachment& attachment) {
-  const conf::CniArgs args = conf::CniArgs::parse(attachment.args);
-  attachment.pod_namespace = args.get("K8S_POD_NAMESPACE");
-  attachment.pod_name = args.get("K8S_POD_NAME");
-  attachment.pod_uid = args.get("K8S_POD_UID");
+  try {
+    const conf::CniArgs args = conf::CniArgs::parse(attachment.args);
+    attachment.pod_namespace = args.get("K8S_POD_NAMESPACE");
+    attachment.pod_name = args.get("K8S_POD_NAME");
+    attachment.pod_uid = args.get("K8S_POD_UID");
+  } catch (const CniError&) {
+    attachment.pod_name.clear();
+  }
 }
 
 std::optional<Attachment> from_cache(System& system, const conf::AttachmentId& id, std::vector<std::string>& notes) {
