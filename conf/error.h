@@ -28,7 +28,7 @@ enum class Code : unsigned {
   kDelegateMissing = 101,   ///< a plugin of the list is in no directory of CNI_PATH
   kDelegateBroken = 102,    ///< a plugin crashed, or printed what is not CNI
   kDelegateTimeout = 103,   ///< a plugin did not finish within timeouts.delegate
-  kState = 104,             ///< a file below stateDir cannot be read or written
+  kState = 104,             ///< a record or the lock file below stateDir is of no use (a disk that fails is code 5)
   kBusy = 105,              ///< another call for the same attachment did not finish within timeouts.lock
   kOvertaken = 106,         ///< a DEL arrived while the ADD ran; the ADD undid itself
   kInternal = 999,
