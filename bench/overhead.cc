@@ -211,12 +211,12 @@ Setup parse(int argc, char** argv, fs::path& disk) {
   if (argc < 2) bench::give_up("usage: overhead BIN_DIR [--rounds N] [--crowd N] [--disk DIR]");
   Setup setup;
   setup.bin = fs::absolute(argv[1]);
-  disk = fs::absolute(setup.bin / "..");
+  disk = fs::absolute(setup.bin / "..").lexically_normal();
   for (int i = 2; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
     if (option == "--rounds") setup.rounds = static_cast<unsigned>(std::strtoul(argv[i + 1], nullptr, 10));
     if (option == "--crowd") setup.crowd = static_cast<unsigned>(std::strtoul(argv[i + 1], nullptr, 10));
-    if (option == "--disk") disk = fs::absolute(argv[i + 1]);
+    if (option == "--disk") disk = fs::absolute(argv[i + 1]).lexically_normal();
   }
   if (setup.rounds == 0 || setup.crowd == 0) bench::give_up("--rounds and --crowd take numbers of at least 1");
   return setup;
