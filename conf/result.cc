@@ -185,7 +185,7 @@ void append_address(std::vector<std::string>& addresses, const std::string* raw,
 }  // namespace
 
 std::string result_version(std::string_view text, std::string_view assumed) {
-  const std::string stated = stated_version(result_object(text));
+  std::string stated = stated_version(result_object(text));
   if (stated.empty()) return std::string(assumed);
   if (!is_supported(stated)) {
     throw CniError(Code::kDecode, "invalid CNI result",
