@@ -263,8 +263,9 @@ bool Child::has_ended() const {
 }
 
 void Child::feed() {
+  const std::string_view input = command_.input;
   while (in_) {
-    const std::string_view rest = std::string_view(command_.input).substr(fed_);
+    const std::string_view rest = input.substr(fed_);
     const ssize_t wrote = rest.empty() ? 0 : ::write(in_.get(), rest.data(), rest.size());
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote < 0 && errno == EAGAIN) return;
