@@ -77,14 +77,18 @@ void sync_dir(const std::string& dir) {
   if (uninterrupted([&] { return ::fsync(fd.get()); }) != 0 && errno != EINVAL && errno != ENOTSUP) fail("sync", dir);
 }
 
-/// All of `bytes` in one write. On a regular file a short write means that the disk or a limit is full.
-void write_once(const UniqueFd& fd, std::string_view bytes, const std::string& path) {
-  if (bytes.empty()) return;
-  const ssize_t written = uninterrupted([&] { return ::write(fd.get(), bytes.data(), bytes.size()); });
+/// On a regular file a short write means that the disk or a limit is full.
+void require_whole(ssize_t written, std::string_view bytes, const std::string& path) {
   if (written < 0) fail("write", path);
   if (static_cast<std::size_t>(written) != bytes.size()) {
     refuse("write", path, fmt::format("only {} of {} bytes were taken", written, bytes.size()));
   }
+}
+
+/// All of `bytes` in one write.
+void write_once(const UniqueFd& fd, std::string_view bytes, const std::string& path) {
+  if (bytes.empty()) return;
+  require_whole(uninterrupted([&] { return ::write(fd.get(), bytes.data(), bytes.size()); }), bytes, path);
 }
 
 /// Reads until the end or one byte more than `max_bytes`.
@@ -255,6 +259,14 @@ void RealDisk::append(const std::string& path, std::string_view bytes, Sync sync
   if (sync == Sync::kNo) return;
   if (uninterrupted([&] { return ::fdatasync(fd.get()); }) != 0) fail("sync", path);
   sync_dir(parent_of(path));
+}
+
+void RealDisk::write_at(const std::string& path, std::uint64_t offset, std::string_view bytes) {
+  const UniqueFd fd = open_fd(path, O_WRONLY | O_NONBLOCK);
+  if (!fd) fail("open", path);
+  if (!S_ISREG(stat_of(fd, "write", path).st_mode)) refuse("write", path, "not a regular file");
+  const auto at = static_cast<off_t>(offset);
+  require_whole(uninterrupted([&] { return ::pwrite(fd.get(), bytes.data(), bytes.size(), at); }), bytes, path);
 }
 
 void RealDisk::replace(const std::string& path, std::string_view bytes, Sync sync) {

@@ -49,6 +49,8 @@ class Disk {
   [[nodiscard]] virtual bool create(const std::string& path, std::string_view bytes) = 0;
   /// One write at the end of an existing file. With Sync::kYes the file and its directory entry are on disk after it.
   virtual void append(const std::string& path, std::string_view bytes, Sync sync) = 0;
+  /// One write at `offset` of an existing file, which grows if it ends before; on disk whenever the kernel sees fit.
+  virtual void write_at(const std::string& path, std::uint64_t offset, std::string_view bytes) = 0;
   /// A new content under the name at once (temporary file beside it, then rename): old or new, never half. A process
   /// killed in between leaves the temporary file, ".<name>.<pid>.tmp".
   virtual void replace(const std::string& path, std::string_view bytes, Sync sync) = 0;
@@ -65,6 +67,7 @@ class RealDisk final : public Disk {
   void make_dirs(const std::string& dir) override;
   [[nodiscard]] bool create(const std::string& path, std::string_view bytes) override;
   void append(const std::string& path, std::string_view bytes, Sync sync) override;
+  void write_at(const std::string& path, std::uint64_t offset, std::string_view bytes) override;
   void replace(const std::string& path, std::string_view bytes, Sync sync) override;
   bool remove(const std::string& path) override;
   void rename(const std::string& from, const std::string& to) override;

@@ -51,6 +51,34 @@ std::size_t open_files() {
 }
 
 TEST_SUITE_BEGIN("conf.disk");
+TEST_CASE("a write at an offset changes these bytes of an existing file and no others") {
+  const TempDir dir;
+  make(dir / "f", "0123456789");
+  RealDisk().write_at(dir / "f", 3, "abc");
+  CHECK(content(dir / "f") == "012abc6789");
+  RealDisk().write_at(dir / "f", 9, "xyz");
+  CHECK(content(dir / "f") == "012abc678xyz");
+}
+
+TEST_CASE("a write at an offset makes no file, and takes nothing but a file") {
+  const TempDir dir;
+  const std::string path = dir / "f";
+  check_refusal(refusal_of([&] { return RealDisk().write_at(path, 0, "a"), 0; }), Code::kIo, "system call failed",
+                "open " + path + ": no such path");
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  check_refusal(refusal_of([&] { return RealDisk().write_at(path, 0, "a"), 0; }), Code::kIo, "input or output failed",
+                "write " + path + ": not a regular file");
+}
+
+TEST_CASE("a write at an offset that the disk has no room for is an error") {
+  const TempDir dir;
+  make(dir / "f", "0123456789");
+  const FileLimit limit(10);
+  check_refusal(refusal_of([&] { return RealDisk().write_at(dir / "f", 8, "abcd"), 0; }), Code::kIo,
+                "input or output failed", "write " + (dir / "f") + ": only 2 of 4 bytes were taken");
+}
+
 TEST_CASE("a new file is made for root alone") {
   const TempDir dir;
   const mode_t mask = ::umask(0);

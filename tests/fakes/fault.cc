@@ -78,6 +78,14 @@ void FaultDisk::put(const std::string& path, const std::optional<std::string>& c
   if (content) (void)real_.create(path, *content);
 }
 
+// A synced directory holds on to the names that went from it, too.
+void FaultDisk::sync_names_beside(const std::string& path) {
+  const std::string dir = path.substr(0, path.rfind('/') + 1);
+  std::erase_if(unsynced_, [&](const auto& change) {
+    return change.first.substr(0, change.first.rfind('/') + 1) == dir && !real_.info(change.first);
+  });
+}
+
 void FaultDisk::cut_power(PowerCut kind) {
   for (const auto& [path, durable] : unsynced_) {
     const bool is_new = !durable && real_.info(path).has_value();
@@ -139,11 +147,21 @@ void FaultDisk::append(const std::string& path, std::string_view bytes, conf::Sy
   if (harm == Harm::kNone) {
     real_.append(path, bytes, sync);
     if (sync == conf::Sync::kYes) unsynced_.erase(path);
+    if (sync == conf::Sync::kYes) sync_names_beside(path);
     return;
   }
   real_.append(path, half(bytes), conf::Sync::kNo);
   if (harm == Harm::kKill) fate_.die();
   throw full("write", path);
+}
+
+void FaultDisk::write_at(const std::string& path, std::uint64_t offset, std::string_view bytes) {
+  const Harm harm = fate_.step("write_at " + path);
+  if (harm == Harm::kFail) throw full("write", path);
+  remember(path);
+  real_.write_at(path, offset, harm == Harm::kNone ? bytes : half(bytes));
+  if (harm == Harm::kKill) fate_.die();
+  if (harm == Harm::kFailAfter) throw full("write", path);
 }
 
 void FaultDisk::replace(const std::string& path, std::string_view bytes, conf::Sync sync) {
@@ -158,6 +176,7 @@ void FaultDisk::replace(const std::string& path, std::string_view bytes, conf::S
   real_.replace(path, bytes, sync);
   if (harm == Harm::kFailAfter) throw conf::system_error(conf::Code::kIo, "sync", path, EIO);
   if (sync == conf::Sync::kYes) unsynced_.erase(path);
+  if (sync == conf::Sync::kYes) sync_names_beside(path);
 }
 
 bool FaultDisk::remove(const std::string& path) {

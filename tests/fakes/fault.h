@@ -84,6 +84,7 @@ class FaultDisk final : public conf::Disk {
   void make_dirs(const std::string& dir) override;
   [[nodiscard]] bool create(const std::string& path, std::string_view bytes) override;
   void append(const std::string& path, std::string_view bytes, conf::Sync sync) override;
+  void write_at(const std::string& path, std::uint64_t offset, std::string_view bytes) override;
   void replace(const std::string& path, std::string_view bytes, conf::Sync sync) override;
   bool remove(const std::string& path) override;
   void rename(const std::string& from, const std::string& to) override;
@@ -91,6 +92,7 @@ class FaultDisk final : public conf::Disk {
  private:
   void look(std::string_view operation, const std::string& path);
   void remember(const std::string& path);
+  void sync_names_beside(const std::string& path);
   void put(const std::string& path, const std::optional<std::string>& content);
   [[nodiscard]] std::optional<std::string> content_of(const std::string& path);
   conf::Disk& real_;

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ipam/block.h"
+
+// Which addresses of one block are taken: a table that is read whole, chosen from in memory and written back in small
+// pieces, so that an ADD costs the same with ten leases and with sixty thousand. It holds nothing that is not in the
+// lease files, except for how long a freed address has rested; store.h says when it is built anew from them.
+//
+// On disk, little-endian:
+//   0   "XOVRIPAM"                          8 bytes
+//   8   hash of the boot id it was built in 8
+//   16  number of offsets                   4
+//   20  cursor: where the next search begins 4
+//   24  for each offset: owner's hash (8), 0 when free; when it was freed, seconds since 1970 (4), 0 if never
+// The file is named after the block, "10.245.1.0_24" or "fd00-10--_120".
+namespace ipam {
+
+inline constexpr std::size_t kIndexHeader = 24;
+inline constexpr std::size_t kIndexEntry = 12;
+
+struct IndexEntry {
+  std::uint64_t owner = 0;
+  std::uint32_t freed_s = 0;
+  /// Whether a free one has rested. A clock that was set back lets no address rest for ever.
+  [[nodiscard]] bool has_rested(std::uint32_t now_s, std::uint32_t cooldown_s) const {
+    return freed_s == 0 || freed_s > now_s || now_s - freed_s >= cooldown_s;
+  }
+};
+
+class Index {
+ public:
+  /// An empty table for a block of `offsets` addresses.
+  Index(std::uint64_t boot_hash, std::uint32_t offsets);
+  /// The table that `bytes` hold; nothing if they are of another boot, another size, or no table at all.
+  [[nodiscard]] static std::optional<Index> parse(std::string bytes, std::uint64_t boot_hash, std::uint32_t offsets);
+
+  [[nodiscard]] const std::string& bytes() const { return bytes_; }
+  [[nodiscard]] std::uint32_t offsets() const;
+  [[nodiscard]] IndexEntry entry(std::uint32_t offset) const;
+  void take(std::uint32_t offset, std::uint64_t owner);
+  void free(std::uint32_t offset, std::uint32_t now_s);
+  [[nodiscard]] std::uint32_t cursor() const;
+  void set_cursor(std::uint32_t offset);
+
+  /// The next address to hand out of `block`: the first after the cursor, round about, that may be handed out and is
+  /// free and has rested for `cooldown_s`; if there is none, the one that has rested longest. Nothing if all are taken.
+  [[nodiscard]] std::optional<std::uint32_t> next(const Block& block, std::uint32_t now_s,
+                                                  std::uint32_t cooldown_s) const;
+
+  /// Every offset that `owner` has.
+  [[nodiscard]] std::vector<std::uint32_t> of(std::uint64_t owner) const;
+
+  struct Use {
+    std::uint32_t used = 0;     ///< of those the block may hand out
+    std::uint32_t cooling = 0;
+  };
+  [[nodiscard]] Use use(const Block& block, std::uint32_t now_s, std::uint32_t cooldown_s) const;
+
+ private:
+  explicit Index(std::string bytes) : bytes_(std::move(bytes)) {}
+  std::string bytes_;
+};
+
+/// The file name of a block's table; and the block of a file name, nothing for what is none.
+[[nodiscard]] std::string block_file(const conf::IpPrefix& cidr);
+[[nodiscard]] std::optional<conf::IpPrefix> block_of_file(std::string name);
+
+}  // namespace ipam
