@@ -9,6 +9,7 @@
 #include "conf/json.h"
 #include "conf/netconf.h"
 #include "conf/version.h"
+#include "ipam/commands.h"
 #include "plugin/commands.h"
 
 namespace plugin {
@@ -38,6 +39,24 @@ std::string version(std::string_view stdin_text) {
   }
 }
 
+// The owner's namespace goes into its lease for people who look for it: no reason to refuse the ADD.
+std::uint64_t netns_inode(System& system, const std::string& path) {
+  try {
+    const std::optional<PodNetns> found = system.pods.look(path, "lo");
+    return found ? found->id.inode : 0;
+  } catch (const conf::CniError&) {
+    return 0;
+  }
+}
+
+std::string run_ipam(System& system, const conf::Request& request, std::string_view stdin_text) {
+  const ipam::Host host{.disk = system.disk,
+                        .boot_id = system.boot_id,
+                        .now_ms = system.clock.unix_ms(),
+                        .netns_inode = [&system](const std::string& path) { return netns_inode(system, path); }};
+  return ipam::run(host, request, stdin_text);
+}
+
 }  // namespace
 
 std::string_view role_name(Role role) {
@@ -54,6 +73,7 @@ std::string_view role_name(Role role) {
 
 std::string dispatch(System& system, Role role, const conf::Request& request, std::string_view stdin_text) {
   if (request.verb == conf::Verb::kVersion) return version(stdin_text);
+  if (role == Role::kIpam) return run_ipam(system, request, stdin_text);
   for (const Entry& entry : kTable)
     if (entry.role == role && entry.verb == request.verb)
       return entry.command(system, request, conf::parse_netconf(stdin_text, request.verb));

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "conf/disk.h"
+#include "conf/request.h"
+
+// The verbs of crossover-ipam.
+namespace ipam {
+
+/// What a verb may touch of the machine.
+struct Host {
+  conf::Disk& disk;
+  std::string boot_id;
+  std::int64_t now_ms = 0;
+  std::function<std::uint64_t(const std::string& netns)> netns_inode;  ///< 0 if it cannot be told
+};
+
+/// Runs `request` on the configuration `stdin_text`. What goes to stdout is returned; errors are thrown as CniError:
+/// those of parse_config and Store, code 3 when a CHECK finds no lease or other addresses than prevResult has, code 50
+/// when a STATUS finds a family with nothing left.
+[[nodiscard]] std::string run(const Host& host, const conf::Request& request, std::string_view stdin_text);
+
+/// The `dns` of a result, as JSON, from the text of a resolv.conf.
+[[nodiscard]] std::string dns_json(std::string_view resolv_conf);
+
+}  // namespace ipam

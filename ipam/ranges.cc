@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ipam/ranges.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace ipam {
+namespace {
+
+using conf::Family;
+using conf::IpAddr;
+using conf::IpPrefix;
+using conf::Section;
+using conf::Value;
+
+IpPrefix block_cidr(const Value& value) {
+  const IpPrefix cidr = conf::network_prefix(value);
+  if (cidr.addr.is_v4_mapped()) conf::refuse(value, "written as IPv4: it is an IPv4-mapped IPv6 CIDR");
+  if (cidr.prefix_len == 0) conf::refuse(value, "a block of a cluster, which /0 is not");
+  if (cidr.addr.bits() - cidr.prefix_len < 2)
+    conf::refuse(value, fmt::format("of at least four addresses, /{} or larger", cidr.addr.bits() - 2));
+  return cidr;
+}
+
+std::uint32_t offset_in(const Block& block, const Value& value) {
+  const IpAddr ip = conf::address(value);
+  const std::optional<std::uint32_t> offset = block.offset_of(ip);
+  if (!offset) conf::refuse(value, fmt::format("one of the first {} addresses of {}", kMaxOffsets, block.cidr.str()));
+  return *offset;
+}
+
+void set_gateway(Block& block, const IpAddr& gateway) {
+  block.gateway = gateway;
+  exclude(block, gateway);
+}
+
+// {subnet, rangeStart, rangeEnd, gateway}, in a range set or at the top.
+Block read_range(Section& section, const Value& subnet) {
+  Block block = make_block(block_cidr(subnet));
+  const std::optional<Value> first = section.take("rangeStart");
+  const std::optional<Value> last = section.take("rangeEnd");
+  if (first) block.usable.first = offset_in(block, *first);
+  if (last) block.usable.last = offset_in(block, *last);
+  if (block.usable.first > block.usable.last) conf::refuse(last ? *last : *first, "a `rangeEnd` not before `rangeStart`");
+  const std::optional<Value> gateway = section.take("gateway");
+  set_gateway(block, gateway ? conf::address(*gateway) : block.at(1));
+  if (gateway && block.gateway->family != block.cidr.addr.family)
+    conf::refuse(*gateway, fmt::format("of the family of {}", block.cidr.str()));
+  return block;
+}
+
+Want read_set(const Value& value) {
+  Want out;
+  for (const Value& element : conf::elements(value, "an array of ranges")) {
+    Section section(element);
+    const std::optional<Value> subnet = section.take("subnet");
+    if (!subnet) conf::refuse_configuration(fmt::format("`{}` has no `subnet`: it must be there", element.path));
+    out.blocks.push_back(read_range(section, *subnet));
+    section.finish();
+    if (out.blocks.back().cidr.addr.family != out.blocks.front().cidr.addr.family)
+      conf::refuse(*subnet, "of the family of the other ranges of its set");
+  }
+  if (out.blocks.empty()) conf::refuse(value, "a range set with at least one range");
+  return out;
+}
+
+void read_sets(const Value& value, std::vector<Want>& out) {
+  for (const Value& element : conf::elements(value, "an array of range sets")) out.push_back(read_set(element));
+}
+
+void read_pod_cidrs(Section& section, const Value& value, std::vector<Want>& out) {
+  const std::optional<Value> gateway_value = section.take("gateway");
+  std::optional<IpAddr> gateway;
+  if (gateway_value) gateway = conf::address(*gateway_value);
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    Want want;
+    for (const Value& element : conf::elements(value, "an array of CIDRs")) {
+      Block block = make_block(block_cidr(element));
+      if (block.cidr.addr.family != family) continue;
+      set_gateway(block, gateway && block.cidr.contains(*gateway) ? *gateway : block.at(1));
+      want.blocks.push_back(std::move(block));
+    }
+    if (!want.blocks.empty()) out.push_back(std::move(want));
+  }
+  if (out.empty()) conf::refuse(value, "an array with at least one CIDR");
+  const auto has_gateway = [&](const Want& want) {
+    return std::any_of(want.blocks.begin(), want.blocks.end(),
+                       [&](const Block& block) { return block.gateway == gateway; });
+  };
+  if (gateway && std::none_of(out.begin(), out.end(), has_gateway))
+    conf::refuse(*gateway_value, "an address of one of `podCIDRs`");
+}
+
+// Ranges of one subnet may stand side by side; subnets of different size must not overlap at all.
+void refuse_overlaps(const std::vector<Want>& wants) {
+  std::vector<const Block*> seen;
+  for (const Want& want : wants) {
+    for (const Block& block : want.blocks) {
+      for (const Block* other : seen) {
+        const bool apart = other->cidr == block.cidr &&
+                           (other->usable.last < block.usable.first || block.usable.last < other->usable.first);
+        if (other->cidr.overlaps(block.cidr) && !apart)
+          conf::refuse_configuration(
+              fmt::format("{} and {} overlap: an address must be in one of them", other->cidr.str(), block.cidr.str()));
+      }
+      seen.push_back(&block);
+    }
+  }
+}
+
+// An address, a CIDR, or "first-last".
+void read_exclusion(const Value& value, std::vector<Want>& wants) {
+  constexpr std::string_view kExpected = "an address, a CIDR or a range such as 10.0.0.1-10.0.0.9";
+  const std::string text = conf::string_value(value, kExpected);
+  const std::size_t dash = text.find('-');
+  const std::optional<IpPrefix> cidr = IpPrefix::parse(text);
+  std::optional<IpAddr> first = IpAddr::parse(text.substr(0, dash));
+  std::optional<IpAddr> last = dash == std::string::npos ? first : IpAddr::parse(text.substr(dash + 1));
+  if (!cidr && (!first || !last || first->family != last->family || *last < *first)) conf::refuse(value, kExpected);
+  for (Want& want : wants) {
+    for (Block& block : want.blocks) {
+      if (!cidr) {
+        exclude(block, *first, *last);
+      } else if (cidr->overlaps(block.cidr)) {
+        const Block inner{.cidr = cidr->masked(), .usable = {}, .excluded = {}, .gateway = {}};
+        const bool all = cidr->prefix_len <= block.cidr.prefix_len;
+        exclude(block, all ? block.at(0) : inner.at(0),
+                all ? block.at(block.offsets() - 1) : inner.at(inner.offsets() - 1));
+      }
+    }
+  }
+}
+
+void refuse_reserved(const Value& value, const std::vector<Want>& wants) {
+  for (const Value& element : conf::elements(value, "an array of CIDRs")) {
+    const IpPrefix reserved = conf::network_prefix(element);
+    for (const Want& want : wants)
+      for (const Block& block : want.blocks)
+        if (block.cidr.overlaps(reserved))
+          conf::refuse(element, fmt::format("apart from the blocks of pods: it overlaps {}", block.cidr.str()));
+  }
+}
+
+std::vector<IpPrefix> read_pool_cidrs(Section& pool, Family family) {
+  std::vector<IpPrefix> out;
+  const std::optional<Value> value = pool.take("cidrs");
+  if (!value) conf::refuse_configuration(fmt::format("`{}` has no `cidrs`: it must be there", pool.path()));
+  for (const Value& element : conf::elements(*value, "an array of CIDRs")) {
+    const IpPrefix cidr = block_cidr(element);
+    if (cidr.addr.family != family) conf::refuse(element, "of the family whose pool it is");
+    for (const IpPrefix& other : out)
+      if (other.overlaps(cidr)) conf::refuse(element, fmt::format("apart from {}, which is in the pool too", other.str()));
+    out.push_back(cidr);
+  }
+  return out;
+}
+
+void check_pool(const Value& value, Family family, const std::vector<Want>& wants) {
+  Section pool(value);
+  const std::vector<IpPrefix> cidrs = read_pool_cidrs(pool, family);
+  const unsigned bits = family == Family::kIpv4 ? 32 : 128;
+  const std::optional<Value> mask = pool.take("maskSize");
+  if (!mask) conf::refuse_configuration(fmt::format("`{}` has no `maskSize`: it must be there", pool.path()));
+  const auto size = static_cast<unsigned>(conf::whole_number(*mask, 1, bits - 2));
+  pool.finish();
+  for (const IpPrefix& cidr : cidrs) {
+    if (size < cidr.prefix_len) conf::refuse(*mask, fmt::format("at least {}, the length of {}", cidr.prefix_len, cidr.str()));
+    if (family == Family::kIpv6 && size - cidr.prefix_len > 16)
+      conf::refuse(*mask, fmt::format("at most {}: 16 bits below {}", cidr.prefix_len + 16, cidr.str()));
+  }
+  for (const Want& want : wants) {
+    for (const Block& block : want.blocks) {
+      if (block.cidr.addr.family != family) continue;
+      if (block.cidr.prefix_len != size)
+        conf::refuse(*mask, fmt::format("{}, the length of the node's {}", block.cidr.prefix_len, block.cidr.str()));
+      if (std::none_of(cidrs.begin(), cidrs.end(), [&](const IpPrefix& cidr) { return cidr.contains(block.cidr.addr); }))
+        conf::refuse_configuration(
+            fmt::format("`{}.cidrs` holds nothing that has the node's {}", value.path, block.cidr.str()));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Want> read_wants(Section& section, const std::optional<Value>& ip_ranges) {
+  std::vector<Want> out;
+  const std::optional<Value> pod_cidrs = section.take("podCIDRs");
+  const std::optional<Value> subnet = section.take("subnet");
+  const std::optional<Value> ranges = section.take("ranges");
+  if (pod_cidrs && (subnet || ranges)) conf::refuse(subnet ? *subnet : *ranges, "absent where `podCIDRs` is given");
+  if (ip_ranges) read_sets(*ip_ranges, out);
+  if (pod_cidrs) {
+    std::vector<Want> own;
+    read_pod_cidrs(section, *pod_cidrs, own);
+    out.insert(out.end(), own.begin(), own.end());
+  }
+  if (subnet) out.push_back({.blocks = {read_range(section, *subnet)}, .address = {}});
+  if (ranges) read_sets(*ranges, out);
+  if (!pod_cidrs)  // beside `ranges` host-local does not look at them
+    for (const std::string_view key : {"rangeStart", "rangeEnd", "gateway"}) section.ignore(key);
+  if (out.empty()) conf::refuse_configuration("`ipam` has no `podCIDRs`, `ranges` or `subnet`: one of them must be there");
+  refuse_overlaps(out);
+  if (const std::optional<Value> value = section.take("exclude"))
+    for (const Value& element : conf::elements(*value, "an array of addresses, ranges and CIDRs"))
+      read_exclusion(element, out);
+  if (const std::optional<Value> value = section.take("reservedCIDRs")) refuse_reserved(*value, out);
+  if (const std::optional<Value> value = section.take("clusterPool")) {
+    Section pools(*value);
+    if (const std::optional<Value> v4 = pools.take("ipv4")) check_pool(*v4, Family::kIpv4, out);
+    if (const std::optional<Value> v6 = pools.take("ipv6")) check_pool(*v6, Family::kIpv6, out);
+    pools.finish();
+  }
+  return out;
+}
+
+}  // namespace ipam
