@@ -117,8 +117,8 @@ TEST_CASE("a pod under Debian's macvlan gets both families and gives them back")
 
 TEST_CASE("called as cilium-cni calls it: its whole configuration, one address a family, then DEL") {
   Node node;
-  const json config = {{"cniVersion", "0.3.1"},     {"name", "cilium"},  {"type", "cilium-cni"},
-                       {"enable-debug", false},     {"log-file", "/x"},  {"ipam", node.ipam()}};
+  const json config = {{"cniVersion", "0.3.1"}, {"name", "cilium"}, {"type", "cilium-cni"},
+                       {"enable-debug", false}, {"log-file", "/x"}, {"ipam", node.ipam()}};
   const Finished added = node.call("ADD", "c1", config, "/proc/self/ns/net");
   REQUIRE(added.ok());
   const json result = json::parse(added.out);
@@ -129,7 +129,9 @@ TEST_CASE("called as cilium-cni calls it: its whole configuration, one address a
   CHECK(node.leases() == 0);
 }
 
-TEST_CASE("of 256 processes at once 253 get an address of each family, each another, and the others learn that none is left") {
+TEST_CASE(
+    "of 256 processes at once 253 get an address of each family, each another, and the others learn that none is "
+    "left") {
   Node node;
   json config = {{"cniVersion", "1.0.0"}, {"name", "net"}, {"type", "direct"}, {"ipam", node.ipam()}};
   const std::string input = node.dir + "/config";

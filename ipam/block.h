@@ -11,7 +11,8 @@
 // Which addresses a node may hand out, as values. An address of a block is named by its offset from the block's first.
 namespace ipam {
 
-/// What of one block is managed at the most: Cilium's agent caps an IPv6 block at as many (pkg/ipam/service/ipallocator).
+/// What of one block is managed at the most: Cilium's agent caps an IPv6 block at as many
+/// (pkg/ipam/service/ipallocator).
 inline constexpr std::uint32_t kMaxOffsets = 65'536;
 
 struct OffsetRange {
@@ -22,10 +23,10 @@ struct OffsetRange {
 
 /// One block of addresses and what of it may be handed out.
 struct Block {
-  conf::IpPrefix cidr;                    ///< no host bits; at least four addresses (never /31, /32, /127, /128)
+  conf::IpPrefix cidr;  ///< no host bits; at least four addresses (never /31, /32, /127, /128)
   OffsetRange usable;
-  std::vector<OffsetRange> excluded;      ///< ordered, disjoint: gateway, router and health address, `exclude`, imports
-  std::optional<conf::IpAddr> gateway;    ///< what results name as the gateway of an address of this block
+  std::vector<OffsetRange> excluded;    ///< ordered, disjoint: gateway, router and health address, `exclude`, imports
+  std::optional<conf::IpAddr> gateway;  ///< what results name as the gateway of an address of this block
 
   [[nodiscard]] conf::IpAddr at(std::uint32_t offset) const;
   /// The offset of `ip`; nothing outside of the block or beyond kMaxOffsets.

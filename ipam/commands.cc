@@ -82,8 +82,7 @@ std::string result_of(const Config& config, const std::vector<Taken>& taken, con
     ips.push_back(fmt::format(R"({{"address":"{}"{}}})", one.address.str(), gateway));
   }
   const std::string routes = config.routes.empty() ? "" : fmt::format(R"("routes":[{}],)", joined(config.routes));
-  const std::string text =
-      fmt::format(R"({{"cniVersion":"1.1.0","ips":[{}],{}"dns":{}}})", joined(ips), routes, dns);
+  const std::string text = fmt::format(R"({{"cniVersion":"1.1.0","ips":[{}],{}"dns":{}}})", joined(ips), routes, dns);
   return conf::convert_result(text, "1.1.0", config.cni_version);
 }
 
@@ -107,8 +106,11 @@ std::string add(const Host& host, const Request& request, Config& config) {
   require_one_a_family(config);
   import_leases(host, config);
   const std::string dns = dns_of(host, config.resolv_conf);  // before anything is taken: it may fail
-  const Taker taker{.owner = request.id, .network = config.name, .netns_inode = host.netns_inode(request.netns),
-                    .pod = pod_of(request), .now_ms = host.now_ms};
+  const Taker taker{.owner = request.id,
+                    .network = config.name,
+                    .netns_inode = host.netns_inode(request.netns),
+                    .pod = pod_of(request),
+                    .now_ms = host.now_ms};
   Store store(host.disk, options(host, config));
   return result_of(config, store.take(config.wants, taker, is_dead(host)), dns);
 }
@@ -153,14 +155,15 @@ std::string status(const Host& host, Config& config) {
       full += fmt::format("{}{}: {} of {} in use", full.empty() ? "" : ", ", use.cidr.str(), use.used, use.capacity);
     }
     if (has_room) continue;
-    for (const Lease& lease : store.all().leases) has_room = has_room || (holds_any(want, lease) && is_dead(host)(lease));
+    for (const Lease& lease : store.all().leases)
+      has_room = has_room || (holds_any(want, lease) && is_dead(host)(lease));
     if (!has_room) throw CniError(Code::kNotAvailable, "no address is left", full);
   }
   return {};
 }
 
-// A list that is absent says nothing; one that is empty says that nobody is left. Other networks' leases are theirs, but
-// no lease outlives its boot.
+// A list that is absent says nothing; one that is empty says that nobody is left. Other networks' leases are theirs,
+// but no lease outlives its boot.
 std::string gc(const Host& host, const Config& config) {
   if (!config.valid_attachments) return {};
   std::vector<conf::AttachmentId> valid = *config.valid_attachments;
@@ -206,12 +209,17 @@ std::string run(const Host& host, const Request& request, std::string_view stdin
   if (request.verb == conf::Verb::kDel) return del(host, request, stdin_text);
   Config config = parse_config(stdin_text, request);
   switch (request.verb) {
-    case conf::Verb::kAdd: return add(host, request, config);
-    case conf::Verb::kCheck: return check(host, request, config);
-    case conf::Verb::kStatus: return status(host, config);
-    case conf::Verb::kGc: return gc(host, config);
+    case conf::Verb::kAdd:
+      return add(host, request, config);
+    case conf::Verb::kCheck:
+      return check(host, request, config);
+    case conf::Verb::kStatus:
+      return status(host, config);
+    case conf::Verb::kGc:
+      return gc(host, config);
     case conf::Verb::kDel:
-    case conf::Verb::kVersion: return {};
+    case conf::Verb::kVersion:
+      return {};
   }
   return {};
 }

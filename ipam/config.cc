@@ -83,9 +83,9 @@ void give(std::vector<Want>& wants, const IpAddr& ip) {
   for (Want& want : wants) {
     if (!covers(want, ip)) continue;
     if (want.address && *want.address != ip)
-      throw conf::CniError(kAddressTaken, "requested address cannot be had",
-                           fmt::format("{} and {} are of one range set, which gives one address", want.address->str(),
-                                       ip.str()));
+      throw conf::CniError(
+          kAddressTaken, "requested address cannot be had",
+          fmt::format("{} and {} are of one range set, which gives one address", want.address->str(), ip.str()));
     want.address = ip;
     return;
   }

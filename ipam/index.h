@@ -59,7 +59,7 @@ class Index {
   [[nodiscard]] std::vector<std::uint32_t> of(std::uint64_t owner) const;
 
   struct Use {
-    std::uint32_t used = 0;     ///< of those the block may hand out
+    std::uint32_t used = 0;  ///< of those the block may hand out
     std::uint32_t cooling = 0;
   };
   [[nodiscard]] Use use(const Block& block, std::uint32_t now_s, std::uint32_t cooldown_s) const;

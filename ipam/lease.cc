@@ -13,9 +13,7 @@ namespace {
 constexpr std::size_t kMaxLeaseBytes = 64 * 1024;
 constexpr std::string_view kSumKey = ",\"sum\":\"";
 
-std::string ending(std::string_view text) {
-  return fmt::format("{}{:016x}\"}}\n", kSumKey, conf::stable_hash(text));
-}
+std::string ending(std::string_view text) { return fmt::format("{}{:016x}\"}}\n", kSumKey, conf::stable_hash(text)); }
 
 std::optional<std::vector<conf::IpPrefix>> addresses_of(const std::string* raw) {
   if (raw == nullptr || conf::kind_of(*raw) != "array") return std::nullopt;

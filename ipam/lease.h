@@ -10,8 +10,8 @@
 #include "conf/ip.h"
 #include "conf/request.h"
 
-// One attachment's addresses: a file of its own, named by its owner, that holds them all, so that both families are there
-// or none, and that appears under its name complete and on disk, or not at all:
+// One attachment's addresses: a file of its own, named by its owner, that holds them all, so that both families are
+// there or none, and that appears under its name complete and on disk, or not at all:
 //
 //   {"crossoverLease":1,"containerID":"5fc10b","ifname":"eth0","network":"cilium",
 //    "addresses":["10.245.1.7/24","fd00:10::7/120"],"bootID":"0a1b...","inode":4026532281,"pod":"default/web-0",
@@ -26,8 +26,8 @@ struct Lease {
   std::string network;                    ///< the name under which it was taken: a GC of that name may free it
   std::vector<conf::IpPrefix> addresses;  ///< host bits set; the length is the block's
   std::string boot_id;
-  std::uint64_t netns_inode = 0;          ///< 0 if it could not be told
-  std::string pod;                        ///< "namespace/name"; empty if the runtime did not say
+  std::uint64_t netns_inode = 0;  ///< 0 if it could not be told
+  std::string pod;                ///< "namespace/name"; empty if the runtime did not say
   std::int64_t taken_ms = 0;
   bool operator==(const Lease&) const = default;
 };

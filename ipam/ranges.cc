@@ -43,7 +43,8 @@ Block read_range(Section& section, const Value& subnet) {
   const std::optional<Value> last = section.take("rangeEnd");
   if (first) block.usable.first = offset_in(block, *first);
   if (last) block.usable.last = offset_in(block, *last);
-  if (block.usable.first > block.usable.last) conf::refuse(last ? *last : *first, "a `rangeEnd` not before `rangeStart`");
+  if (block.usable.first > block.usable.last)
+    conf::refuse(last ? *last : *first, "a `rangeEnd` not before `rangeStart`");
   const std::optional<Value> gateway = section.take("gateway");
   set_gateway(block, gateway ? conf::address(*gateway) : block.at(1));
   if (gateway && block.gateway->family != block.cidr.addr.family)
@@ -151,7 +152,8 @@ std::vector<IpPrefix> read_pool_cidrs(Section& pool, Family family) {
     const IpPrefix cidr = block_cidr(element);
     if (cidr.addr.family != family) conf::refuse(element, "of the family whose pool it is");
     for (const IpPrefix& other : out)
-      if (other.overlaps(cidr)) conf::refuse(element, fmt::format("apart from {}, which is in the pool too", other.str()));
+      if (other.overlaps(cidr))
+        conf::refuse(element, fmt::format("apart from {}, which is in the pool too", other.str()));
     out.push_back(cidr);
   }
   return out;
@@ -166,7 +168,8 @@ void check_pool(const Value& value, Family family, const std::vector<Want>& want
   const auto size = static_cast<unsigned>(conf::whole_number(*mask, 1, bits - 2));
   pool.finish();
   for (const IpPrefix& cidr : cidrs) {
-    if (size < cidr.prefix_len) conf::refuse(*mask, fmt::format("at least {}, the length of {}", cidr.prefix_len, cidr.str()));
+    if (size < cidr.prefix_len)
+      conf::refuse(*mask, fmt::format("at least {}, the length of {}", cidr.prefix_len, cidr.str()));
     if (family == Family::kIpv6 && size - cidr.prefix_len > 16)
       conf::refuse(*mask, fmt::format("at most {}: 16 bits below {}", cidr.prefix_len + 16, cidr.str()));
   }
@@ -175,7 +178,8 @@ void check_pool(const Value& value, Family family, const std::vector<Want>& want
       if (block.cidr.addr.family != family) continue;
       if (block.cidr.prefix_len != size)
         conf::refuse(*mask, fmt::format("{}, the length of the node's {}", block.cidr.prefix_len, block.cidr.str()));
-      if (std::none_of(cidrs.begin(), cidrs.end(), [&](const IpPrefix& cidr) { return cidr.contains(block.cidr.addr); }))
+      if (std::none_of(cidrs.begin(), cidrs.end(),
+                       [&](const IpPrefix& cidr) { return cidr.contains(block.cidr.addr); }))
         conf::refuse_configuration(
             fmt::format("`{}.cidrs` holds nothing that has the node's {}", value.path, block.cidr.str()));
     }
@@ -200,7 +204,8 @@ std::vector<Want> read_wants(Section& section, const std::optional<Value>& ip_ra
   if (ranges) read_sets(*ranges, out);
   if (!pod_cidrs)  // beside `ranges` host-local does not look at them
     for (const std::string_view key : {"rangeStart", "rangeEnd", "gateway"}) section.ignore(key);
-  if (out.empty()) conf::refuse_configuration("`ipam` has no `podCIDRs`, `ranges` or `subnet`: one of them must be there");
+  if (out.empty())
+    conf::refuse_configuration("`ipam` has no `podCIDRs`, `ranges` or `subnet`: one of them must be there");
   refuse_overlaps(out);
   if (const std::optional<Value> value = section.take("exclude"))
     for (const Value& element : conf::elements(*value, "an array of addresses, ranges and CIDRs"))

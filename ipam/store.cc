@@ -89,8 +89,6 @@ std::optional<Lease> Store::read_lease(const std::string& name) {
   }
 }
 
-// --- tables ---
-
 std::vector<conf::IpPrefix> Store::tables() {
   std::vector<conf::IpPrefix> out;
   for (const conf::DirEntry& entry : disk_.list(options_.dir + "/blocks"))
@@ -159,8 +157,6 @@ void Store::drop_tables() {
   for (const conf::IpPrefix& cidr : tables()) disk_.remove(table_path(cidr));
 }
 
-// --- intent ---
-
 void Store::begin(const std::string& name, const std::vector<conf::IpPrefix>& addresses, std::int64_t now_ms) {
   std::string text = fmt::format("{:016x}\n{}\n{}\n", boot_hash_, now_ms, name);
   for (const conf::IpPrefix& address : addresses) text += address.addr.str() + '\n';
@@ -182,7 +178,8 @@ void Store::settle(const std::vector<conf::IpPrefix>& addresses, std::uint64_t o
 }
 
 // Makes the tables say what the lease file says, for the addresses that a killed call was about to change. Within one
-// boot nobody else can have them: every call begins here. An intent of an earlier boot says nothing: its tables are void.
+// boot nobody else can have them: every call begins here. An intent of an earlier boot says nothing: its tables are
+// void.
 void Store::finish_intent() {
   const std::optional<std::string> text = disk_.read(options_.dir + "/intent", kMaxLeaseBytes);
   if (!text) return;
@@ -206,8 +203,6 @@ void Store::finish_intent() {
   }
   settle(freed, kNobody, lines.size() > 1 ? number(lines[1]) : 0);
 }
-
-// --- choosing ---
 
 std::optional<Store::Choice> Store::next(const Want& want, std::int64_t now_ms) {
   const auto cooldown = static_cast<std::uint32_t>(options_.cooldown.count());
@@ -245,9 +240,9 @@ Store::Choice Store::given(const Want& want, const Taker& taker, const IsDead& i
     const std::optional<std::uint32_t> offset = block.offset_of(*want.address);
     if (!offset) continue;
     if (!block.may_hand_out(*offset))
-      throw CniError(kAddressTaken, std::string(kUnavailable),
-                     fmt::format("{} is excluded from {}, its gateway, or outside of its range", text,
-                                 block.cidr.str()));
+      throw CniError(
+          kAddressTaken, std::string(kUnavailable),
+          fmt::format("{} is excluded from {}, its gateway, or outside of its range", text, block.cidr.str()));
     if (index(block.cidr).entry(*offset).owner == kNobody) return {&block, *offset};
     if (const std::optional<std::string> who = holder(*want.address, is_dead, taker.now_ms))
       throw CniError(kAddressTaken, std::string(kUnavailable), fmt::format("{} is held by {}", text, *who));
@@ -266,8 +261,9 @@ void Store::reclaim(const Want& want, const IsDead& is_dead, std::int64_t now_ms
 CniError Store::used_up(const Want& want, std::int64_t now_ms) {
   std::string text;
   for (const BlockUse& block : use(want.blocks, now_ms))
-    text += fmt::format("{}{}: {} of {} in use", text.empty() ? "" : ", ", block.cidr.str(), block.used, block.capacity);
-  return {kNoAddress, "no address is left", text + "; `crossover gc` frees those whose pods are gone"};
+    text +=
+        fmt::format("{}{}: {} of {} in use", text.empty() ? "" : ", ", block.cidr.str(), block.used, block.capacity);
+  return {kNoAddress, "no address is left", text + "; a GC frees those whose pods are gone"};
 }
 
 std::vector<Store::Choice> Store::choose(const std::vector<Want>& wants, const Taker& taker, const IsDead& is_dead) {
@@ -285,8 +281,6 @@ std::vector<Store::Choice> Store::choose(const std::vector<Want>& wants, const T
   }
   return out;
 }
-
-// --- changes ---
 
 // What an owner left that is gone, or that nobody can read, is no reason to refuse it.
 void Store::make_room_for(const Taker& taker, const IsDead& is_dead) {
@@ -320,8 +314,13 @@ void Store::publish(const Lease& lease) {
 std::vector<Taken> Store::take(const std::vector<Want>& wants, const Taker& taker, const IsDead& is_dead) {
   try {
     make_room_for(taker, is_dead);
-    Lease lease{.owner = taker.owner, .network = taker.network, .addresses = {}, .boot_id = options_.boot_id,
-                .netns_inode = taker.netns_inode, .pod = taker.pod, .taken_ms = taker.now_ms};
+    Lease lease{.owner = taker.owner,
+                .network = taker.network,
+                .addresses = {},
+                .boot_id = options_.boot_id,
+                .netns_inode = taker.netns_inode,
+                .pod = taker.pod,
+                .taken_ms = taker.now_ms};
     std::vector<Taken> out;
     for (const Choice& choice : choose(wants, taker, is_dead)) {
       lease.addresses.push_back({choice.block->at(choice.offset), choice.block->cidr.prefix_len});
@@ -373,8 +372,6 @@ void Store::repair() {
     for (const conf::DirEntry& entry : disk_.list(dir))
       if (entry.name.starts_with('.') && entry.name.ends_with(".tmp")) (void)disk_.remove(dir + '/' + entry.name);
 }
-
-// --- looking ---
 
 std::optional<Lease> Store::find(const conf::AttachmentId& owner) { return read_lease(conf::attachment_name(owner)); }
 

@@ -25,11 +25,11 @@
 //   lock                                one byte locked for the length of a call
 //
 // State goes by the block, never by a network's name, so that a renamed network forgets nobody; two networks that share
-// a block share its table, and an address is marked in every table that covers it, so that blocks of different sizes may
-// overlap. A call locks, writes `intent`, writes or removes the lease file (that is the moment at which it happens),
-// brings the tables up to date, and removes `intent`. Whoever finds an intent of this boot finishes it: the tables are
-// made to say what the lease file says. Tables of an earlier boot, and those that are missing or damaged, are built anew
-// from the lease files. Only leases are synced: a power cut ends the boot.
+// a block share its table, and an address is marked in every table that covers it, so that blocks of different sizes
+// may overlap. A call locks, writes `intent`, writes or removes the lease file (that is the moment at which it
+// happens), brings the tables up to date, and removes `intent`. Whoever finds an intent of this boot finishes it: the
+// tables are made to say what the lease file says. Tables of an earlier boot, and those that are missing or damaged,
+// are built anew from the lease files. Only leases are synced: a power cut ends the boot.
 namespace ipam {
 
 /// What to take: one address of these blocks, tried in order; a given one, or the next.
@@ -67,7 +67,7 @@ struct Inventory {
 class Store {
  public:
   struct Options {
-    std::string dir;                         ///< `ipam` below stateDir; made if it is missing
+    std::string dir;  ///< `ipam` below stateDir; made if it is missing
     std::string boot_id;
     std::chrono::milliseconds wait{30'000};  ///< for the lock; then code 105 with the holder's pid
     std::chrono::seconds cooldown{30};
@@ -78,13 +78,13 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  /// Whether a lease's owner is gone for good: its addresses may be taken from it. Asked only when nothing else is free,
-  /// and of an owner that asks again.
+  /// Whether a lease's owner is gone for good: its addresses may be taken from it. Asked only when nothing else is
+  /// free, and of an owner that asks again.
   using IsDead = std::function<bool(const Lease&)>;
 
   /// One address for every want, all or none, on disk when it returns. Code 100 for an owner that has a lease; code 110
-  /// (kNoAddress) when a want's blocks are used up, with their use; code 111 (kAddressTaken) for a given address that is
-  /// taken, outside of the blocks or excluded, with the holder or the rule.
+  /// (kNoAddress) when a want's blocks are used up, with their use; code 111 (kAddressTaken) for a given address that
+  /// is taken, outside of the blocks or excluded, with the holder or the rule.
   [[nodiscard]] std::vector<Taken> take(const std::vector<Want>& wants, const Taker& taker, const IsDead& is_dead);
   /// Frees all that `owner` has, a damaged lease included. False if that was nothing.
   bool give_back(const conf::AttachmentId& owner, std::int64_t now_ms);

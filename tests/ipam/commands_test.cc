@@ -31,17 +31,16 @@ struct Plugin {
     request.id = pod(number);
     request.args = "K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";
     return ipam::run(host, request,
-                     fmt::format(R"({{"cniVersion":"{}","name":"{}","ipam":{{"type":"x","stateDir":"{}",{}}}{}}})", version,
-                                 name, dir.path(), section, rest));
+                     fmt::format(R"({{"cniVersion":"{}","name":"{}","ipam":{{"type":"x","stateDir":"{}",{}}}{}}})",
+                                 version, name, dir.path(), section, rest));
   }
 };
 
 TEST_SUITE_BEGIN("ipam.commands");
 TEST_CASE("ADD answers in the version asked") {
   Plugin plugin;
-  CHECK(plugin.run(Verb::kAdd, 1) ==
-        R"({"cniVersion":"1.1.0","ips":[{"address":"10.1.0.2/29","gateway":"10.1.0.1"},)"
-        R"({"address":"fd00::2/125","gateway":"fd00::1"}],"dns":{}})");
+  CHECK(plugin.run(Verb::kAdd, 1) == R"({"cniVersion":"1.1.0","ips":[{"address":"10.1.0.2/29","gateway":"10.1.0.1"},)"
+                                     R"({"address":"fd00::2/125","gateway":"fd00::1"}],"dns":{}})");
   plugin.version = "0.2.0";
   const std::string old = plugin.run(Verb::kAdd, 2);
   CHECK(old.find(R"("ip4":{"ip":"10.1.0.3/29","gateway":"10.1.0.1")") != std::string::npos);
@@ -52,7 +51,8 @@ TEST_CASE("ADD passes routes on and reads resolvConf before it takes anything") 
   Plugin plugin;
   plugin.section += R"(,"routes":[{"dst":"0.0.0.0/0"}],"resolvConf":")" + plugin.dir.path() + "/resolv\"";
   CHECK(refusal_of([&] { return plugin.run(Verb::kAdd, 1); }).msg() == "resolvConf cannot be read");
-  std::ofstream(plugin.dir.path() + "/resolv") << "nameserver 10.0.0.10\nsearch a.local b.local\n# x\noptions ndots:5\n";
+  std::ofstream(plugin.dir.path() + "/resolv")
+      << "nameserver 10.0.0.10\nsearch a.local b.local\n# x\noptions ndots:5\n";
   const std::string result = plugin.run(Verb::kAdd, 1);
   CHECK(result.find(R"("routes":[{"dst":"0.0.0.0/0"}])") != std::string::npos);
   CHECK(result.find(R"("dns":{"nameservers":["10.0.0.10"],"search":["a.local","b.local"],"options":["ndots:5"]})") !=
@@ -78,8 +78,9 @@ TEST_CASE("CHECK wants a lease, and its addresses in prevResult") {
   const std::string result = plugin.run(Verb::kAdd, 1);
   CHECK(plugin.run(Verb::kCheck, 1, ",\"prevResult\":" + result).empty());
   const conf::CniError other = refusal_of([&] {
-    return plugin.run(Verb::kCheck, 1,
-                      R"(,"prevResult":{"cniVersion":"1.1.0","ips":[{"address":"10.1.0.2/29"},{"address":"fd00::9/125"}]})");
+    return plugin.run(
+        Verb::kCheck, 1,
+        R"(,"prevResult":{"cniVersion":"1.1.0","ips":[{"address":"10.1.0.2/29"},{"address":"fd00::9/125"}]})");
   });
   CHECK(other.code() == 3);
   CHECK(other.details() == "fd00::2/125 is leased to eth0 of container pod1 and missing from prevResult");

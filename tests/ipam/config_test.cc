@@ -125,8 +125,9 @@ TEST_CASE("a block outside of the cluster's pool or of another size is refused")
         "`ipam.clusterPool.ipv4.maskSize` is 25: must be 24, the length of the node's 10.1.0.0/24");
   CHECK(refused(blocks + R"("clusterPool":{"ipv6":{"cidrs":["fd00::/96"],"maskSize":120}})") ==
         "`ipam.clusterPool.ipv6.maskSize` is 120: must be at most 112: 16 bits below fd00::/96");
-  CHECK(refused(blocks + R"("clusterPool":{"ipv4":{"cidrs":["10.0.0.0/12","10.1.0.0/16"],"maskSize":24}})") ==
-        R"(`ipam.clusterPool.ipv4.cidrs[1]` is "10.1.0.0/16": must be apart from 10.0.0.0/12, which is in the pool too)");
+  CHECK(
+      refused(blocks + R"("clusterPool":{"ipv4":{"cidrs":["10.0.0.0/12","10.1.0.0/16"],"maskSize":24}})") ==
+      R"(`ipam.clusterPool.ipv4.cidrs[1]` is "10.1.0.0/16": must be apart from 10.0.0.0/12, which is in the pool too)");
 }
 
 TEST_CASE("requested addresses: the capability and args.cni come before CNI_ARGS") {

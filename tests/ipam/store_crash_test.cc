@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A call that is killed, or whose disk fails, at any step: no address twice, none without an owner, both families or none.
+// A call that is killed, or whose disk fails, at any step: no address twice, none without an owner, both families or
+// none.
 #include <doctest/doctest.h>
 
 #include <map>

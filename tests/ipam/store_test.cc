@@ -27,8 +27,8 @@ struct Node {
 
   Store store() { return Store(disk, {.dir = dir.path(), .boot_id = boot}); }
   std::string take(std::size_t number, std::int64_t now_ms = 1'000'000) {
-    return text_of(store().take(wants, taker(number, now_ms),
-                                [this](const Lease& lease) { return lease.boot_id != boot; }));
+    return text_of(
+        store().take(wants, taker(number, now_ms), [this](const Lease& lease) { return lease.boot_id != boot; }));
   }
   bool give_back(std::size_t number, std::int64_t now_ms = 1'000'000) { return store().give_back(pod(number), now_ms); }
 };
@@ -83,11 +83,12 @@ TEST_CASE("a second block is used when the first is full, and before one where a
   CHECK(node.take(8) == "10.2.0.2/29");
 }
 
-TEST_CASE("when one family has nothing left, no address of the other is taken, and the error says how many are in use") {
+TEST_CASE(
+    "when one family has nothing left, no address of the other is taken, and the error says how many are in use") {
   Node node;
   for (std::size_t i = 1; i <= 14; ++i) (void)node.take(i);
   check_refused(refusal_of([&] { return node.take(15); }), 110, "no address is left",
-                "10.1.0.0/28: 14 of 14 in use; `crossover gc` frees those whose pods are gone");
+                "10.1.0.0/28: 14 of 14 in use; a GC frees those whose pods are gone");
   const std::vector<BlockUse> use = node.store().use({node.wants[0].blocks[0], node.wants[1].blocks[0]}, 1'000'000);
   CHECK(use[0].used == 14);
   CHECK(use[1].used == 14);
