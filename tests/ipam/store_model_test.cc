@@ -18,7 +18,7 @@ namespace ipam {
 namespace {
 
 constexpr std::int64_t kCooldownMs = 30'000;
-constexpr std::size_t kPods = 22;  // blocks of 14 are full now and then
+constexpr std::size_t kPods = 16;  // the blocks are full now and then
 
 /// Files in memory, for speed; nothing fails.
 class MemoryDisk final : public conf::Disk {
