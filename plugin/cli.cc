@@ -28,6 +28,7 @@ struct Options {
   std::vector<std::string> reason;
   ExplainQuery explain;
   GcOptions gc;
+  PoolQuery pool;
 };
 
 using Run = std::function<Report(const conf::Settings&)>;
@@ -38,10 +39,10 @@ std::string joined(const std::vector<std::string>& words) {
   return out;
 }
 
-int fail(const conf::CniError& error, bool json) {
+int fail(const conf::CniError& error, bool json, int status = 1) {
   (void)std::fprintf(stderr, "crossover: %s\n", error.what());
   if (json) (void)std::printf("%s\n", conf::error_json(error, "1.1.0").c_str());
-  return 1;
+  return status;
 }
 
 /// The commands and their options, as one table of CLI11's.
@@ -58,6 +59,7 @@ class Parser {
             [this](const conf::Settings& settings) { return attachments_report(system_, settings, options_.json); });
     add_set();
     add_gc();
+    add_pool();
     command(
         "version", "this program's version, the CNI versions it speaks, the libraries it was built with",
         [this](const conf::Settings&) { return version_report(options_.json); }, false);
@@ -78,7 +80,10 @@ class Parser {
       const bool required = options_.conf != kDefaultConf;
       const Report report = chosen_(needs_conf_ ? load_settings(system_, options_.conf, required) : conf::Settings{});
       (void)std::fwrite(report.text.data(), 1, report.text.size(), stdout);
+      if (!report.complaint.empty()) (void)std::fprintf(stderr, "crossover: %s\n", report.complaint.c_str());
       return report.status;
+    } catch (const UsedWrongly& error) {
+      return fail(error, options_.json, kUsedWrongly);
     } catch (const conf::CniError& error) {
       return fail(error, options_.json);
     } catch (const std::exception& error) {
@@ -143,6 +148,23 @@ class Parser {
                     "clean what is local of this container without running its plugins, which are gone for good")
         ->type_name("ID")
         ->excludes(valid);
+  }
+
+  void add_pool() {
+    CLI::App* sub = command(
+        "pool", "the next node blocks of a cluster pool, as Cilium's operator would give them",
+        [this](const conf::Settings&) { return pool_report(system_, options_.pool, options_.json); }, false);
+    sub->add_option("--cidr", options_.pool.cidrs, "a CIDR of the pool; repeatable, in the order of use")
+        ->type_name("CIDR")
+        ->allow_extra_args(false)
+        ->required();
+    sub->add_option("--mask-size", options_.pool.mask_size, "the length of a node's block")->type_name("N")->required();
+    sub->add_option("--used", options_.pool.used_file,
+                    "blocks in use: one CIDR a line, or what `kubectl get ciliumnodes -o json` printed")
+        ->type_name("FILE");
+    sub->add_option("--count", options_.pool.count, "how many blocks; exit status 1 if fewer are left (default: 10)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 65536));
   }
 
   System& system_;

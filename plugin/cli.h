@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "conf/error.h"
 #include "conf/settings.h"
 #include "plugin/system.h"
 
@@ -24,6 +27,14 @@ inline constexpr const char* kDefaultConf = "/etc/cni/net.d/00-crossover.conflis
 struct Report {
   std::string text;
   int status = 0;
+  std::string complaint = {};  ///< one line for stderr; empty for none
+};
+
+/// Arguments that make no sense together: exit status 2.
+class UsedWrongly : public conf::CniError {
+ public:
+  explicit UsedWrongly(const std::string& details)
+      : CniError(conf::Code::kInvalidEnvironment, "used wrongly", details) {}
 };
 
 struct ExplainQuery {
@@ -39,6 +50,13 @@ struct GcOptions {
   std::string forget;
 };
 
+struct PoolQuery {
+  std::vector<std::string> cidrs;
+  unsigned mask_size = 0;
+  std::string used_file;             ///< empty for none
+  std::optional<std::size_t> count;  ///< how many must be left; else up to ten are shown
+};
+
 [[nodiscard]] Report status_report(System& system, const conf::Settings& settings, bool json);
 [[nodiscard]] Report explain_report(System& system, const conf::Settings& settings, const ExplainQuery& query,
                                     bool json);
@@ -46,6 +64,7 @@ struct GcOptions {
 [[nodiscard]] Report set_report(System& system, const conf::Settings& settings, const std::string& word,
                                 const std::string& reason, bool json);
 [[nodiscard]] Report gc_report(System& system, const conf::Settings& settings, const GcOptions& options, bool json);
+[[nodiscard]] Report pool_report(System& system, const PoolQuery& query, bool json);
 [[nodiscard]] Report version_report(bool json);
 
 /// Rows with their cells aligned in columns, two spaces apart.
