@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ipam/block.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace ipam {
@@ -57,6 +59,13 @@ std::uint32_t Block::capacity() const {
     if (first <= last) out -= last - first + 1;
   }
   return out;
+}
+
+std::string broken_rule(const conf::IpPrefix& cidr) {
+  if (cidr.addr.is_v4_mapped()) return "written as IPv4: it is an IPv4-mapped IPv6 CIDR";
+  if (cidr.prefix_len == 0) return "a block of a cluster, which /0 is not";
+  if (cidr.addr.bits() - cidr.prefix_len >= 2) return {};
+  return fmt::format("of at least four addresses, /{} or larger", cidr.addr.bits() - 2);
 }
 
 Block make_block(const conf::IpPrefix& cidr) {

@@ -37,6 +37,9 @@ struct Block {
   bool operator==(const Block&) const = default;
 };
 
+/// What a CIDR must be to be a node's block and is not ("of at least four addresses, /30 or larger"); empty if it is.
+[[nodiscard]] std::string broken_rule(const conf::IpPrefix& cidr);
+
 /// A block with the usual addresses usable: all but the first and, in IPv4, the last.
 [[nodiscard]] Block make_block(const conf::IpPrefix& cidr);
 

@@ -9,6 +9,7 @@
 #include "conf/json.h"
 #include "conf/result.h"
 #include "ipam/config.h"
+#include "ipam/heard.h"
 #include "ipam/host_local.h"
 #include "ipam/store.h"
 
@@ -178,6 +179,19 @@ std::string gc(const Host& host, const Config& config) {
   return {};
 }
 
+// CHECK and GC go by the leases alone: they ask no source of blocks.
+Config read_config(const Host& host, const Request& request, std::string_view stdin_text) {
+  const bool is_status = request.verb == conf::Verb::kStatus;
+  if (request.verb != conf::Verb::kAdd && !is_status) return parse_config(stdin_text, request);
+  std::optional<Heard> heard;
+  Config out = parse_config(stdin_text, request, [&](const Source& source, const std::string& state_dir) {
+    heard = ask(host, source, state_dir, is_status ? Code::kNotAvailable : Code::kTryAgainLater);
+    return heard->answer;
+  });
+  if (heard) keep(host, out.state_dir, *heard);
+  return out;
+}
+
 }  // namespace
 
 std::string dns_json(std::string_view resolv_conf) {
@@ -207,7 +221,7 @@ std::string dns_json(std::string_view resolv_conf) {
 
 std::string run(const Host& host, const Request& request, std::string_view stdin_text) {
   if (request.verb == conf::Verb::kDel) return del(host, request, stdin_text);
-  Config config = parse_config(stdin_text, request);
+  Config config = read_config(host, request, stdin_text);
   switch (request.verb) {
     case conf::Verb::kAdd:
       return add(host, request, config);

@@ -93,9 +93,8 @@ void give(std::vector<Want>& wants, const IpAddr& ip) {
                        fmt::format("{} is in no block of this node", ip.str()));
 }
 
-void read_section(Section& section, const std::optional<Value>& ip_ranges, Config& out) {
+void read_section(Section& section, const std::optional<Value>& ip_ranges, const AskFor& ask, Config& out) {
   section.ignore("type");
-  out.wants = read_wants(section, ip_ranges);
   section.ignore("dataDir");  // host-local's: leases of ours are below stateDir
   if (const std::optional<Value> routes = section.take("routes"); routes && routes->raw != "null") {
     for (const Value& route : conf::elements(*routes, "an array of routes")) {
@@ -115,12 +114,15 @@ void read_section(Section& section, const std::optional<Value>& ip_ranges, Confi
     return std::chrono::ceil<std::chrono::seconds>(*time);
   });
   section.read("stateDir", out.state_dir, conf::absolute_path);
+  AskSource ask_source;
+  if (ask) ask_source = [&](const Source& source) { return ask(source, out.state_dir); };
+  out.wants = read_wants(section, ip_ranges, ask_source);
   section.finish();
 }
 
 }  // namespace
 
-Config parse_config(std::string_view text, const conf::Request& request) {
+Config parse_config(std::string_view text, const conf::Request& request, const AskFor& ask) {
   const bool is_gc = request.verb == Verb::kGc;
   const Object object = Object::parse(text, kWhat, is_gc ? conf::kMaxGcBytes : conf::kMaxConfigBytes);
   Config out;
@@ -130,7 +132,7 @@ Config parse_config(std::string_view text, const conf::Request& request) {
   const std::optional<Value> own = value_of(object, "ipam", "");
   if (!own) conf::refuse_configuration("`ipam` is missing: must be an object");
   Section section(*own);
-  read_section(section, value_of(object_in(object, "runtimeConfig", ""), "ipRanges", "runtimeConfig"), out);
+  read_section(section, value_of(object_in(object, "runtimeConfig", ""), "ipRanges", "runtimeConfig"), ask, out);
   if (const std::optional<Value> prev = value_of(object, "prevResult", "")) out.prev_result = prev->raw;
   if (is_gc && (object.has("cni.dev/valid-attachments") || object.has("cni.dev/attachments")))
     out.valid_attachments = conf::parse_attachment_ids(text, kWhat);

@@ -17,10 +17,7 @@ using conf::Value;
 
 IpPrefix block_cidr(const Value& value) {
   const IpPrefix cidr = conf::network_prefix(value);
-  if (cidr.addr.is_v4_mapped()) conf::refuse(value, "written as IPv4: it is an IPv4-mapped IPv6 CIDR");
-  if (cidr.prefix_len == 0) conf::refuse(value, "a block of a cluster, which /0 is not");
-  if (cidr.addr.bits() - cidr.prefix_len < 2)
-    conf::refuse(value, fmt::format("of at least four addresses, /{} or larger", cidr.addr.bits() - 2));
+  if (const std::string rule = broken_rule(cidr); !rule.empty()) conf::refuse(value, rule);
   return cidr;
 }
 
@@ -91,7 +88,7 @@ void read_pod_cidrs(Section& section, const Value& value, std::vector<Want>& out
                        [&](const Block& block) { return block.gateway == gateway; });
   };
   if (gateway && std::none_of(out.begin(), out.end(), has_gateway))
-    conf::refuse(*gateway_value, "an address of one of `podCIDRs`");
+    conf::refuse(*gateway_value, "an address of one of the node's blocks");
 }
 
 // Ranges of one subnet may stand side by side; subnets of different size must not overlap at all.
@@ -186,15 +183,77 @@ void check_pool(const Value& value, Family family, const std::vector<Want>& want
   }
 }
 
+// Against each other, and against what the other keys say.
+void check(Section& section, std::vector<Want>& wants) {
+  refuse_overlaps(wants);
+  if (const std::optional<Value> value = section.take("exclude"))
+    for (const Value& element : conf::elements(*value, "an array of addresses, ranges and CIDRs"))
+      read_exclusion(element, wants);
+  if (const std::optional<Value> value = section.take("reservedCIDRs")) refuse_reserved(*value, wants);
+  if (const std::optional<Value> value = section.take("clusterPool")) {
+    Section pools(*value);
+    if (const std::optional<Value> v4 = pools.take("ipv4")) check_pool(*v4, Family::kIpv4, wants);
+    if (const std::optional<Value> v6 = pools.take("ipv6")) check_pool(*v6, Family::kIpv6, wants);
+    pools.finish();
+  }
+}
+
+Source read_source(const Value& value) {
+  constexpr std::string_view kExpected = "\"cilium\", \"flannel\" or \"file:\" and an absolute path";
+  const std::optional<Source> source = parse_source(conf::string_value(value, kExpected));
+  if (!source) conf::refuse(value, kExpected);
+  return *source;
+}
+
+Value array_of(const Answer& answer, const Source& source) {
+  std::string raw;
+  for (const IpPrefix& cidr : answer.cidrs) raw += (raw.empty() ? "" : ",") + conf::quote(cidr.str());
+  return {.path = "podCIDRsFrom " + source.text, .raw = '[' + raw + ']'};
+}
+
+// What is wrong with the section itself is found first; after that, what is refused is what the source said.
+void add_heard(Section& section, const Source& source, const AskSource& ask, std::vector<Want>& wants) {
+  if (const std::optional<Value> gateway = section.take("gateway")) (void)conf::address(*gateway);
+  check(section, wants);
+  if (!ask) return;
+  const Answer answer = ask(source);
+  try {
+    std::vector<Want> heard;
+    read_pod_cidrs(section, array_of(answer, source), heard);
+    for (Want& want : heard)
+      for (Block& block : want.blocks)
+        for (const IpAddr& ip : answer.taken) exclude(block, ip);
+    wants.insert(wants.end(), heard.begin(), heard.end());
+    check(section, wants);
+  } catch (const conf::CniError& error) {
+    conf::refuse_configuration(
+        fmt::format("podCIDRsFrom {} said {}: {}", source.text, cidrs_text(answer.cidrs), error.details()));
+  }
+}
+
+void refuse_two_origins(const std::vector<std::optional<Value>>& origins) {
+  const Value* first = nullptr;
+  for (const std::optional<Value>& origin : origins) {
+    if (!origin) continue;
+    if (first != nullptr) conf::refuse(*origin, fmt::format("absent where `{}` is given", first->path));
+    first = &*origin;
+  }
+}
+
 }  // namespace
 
-std::vector<Want> read_wants(Section& section, const std::optional<Value>& ip_ranges) {
+std::vector<Want> read_wants(Section& section, const std::optional<Value>& ip_ranges, const AskSource& ask) {
   std::vector<Want> out;
   const std::optional<Value> pod_cidrs = section.take("podCIDRs");
+  const std::optional<Value> from = section.take("podCIDRsFrom");
   const std::optional<Value> subnet = section.take("subnet");
   const std::optional<Value> ranges = section.take("ranges");
-  if (pod_cidrs && (subnet || ranges)) conf::refuse(subnet ? *subnet : *ranges, "absent where `podCIDRs` is given");
+  refuse_two_origins({pod_cidrs, from, subnet ? subnet : ranges});
   if (ip_ranges) read_sets(*ip_ranges, out);
+  if (from) {
+    add_heard(section, read_source(*from), ask, out);
+    return out;
+  }
   if (pod_cidrs) {
     std::vector<Want> own;
     read_pod_cidrs(section, *pod_cidrs, own);
@@ -205,18 +264,9 @@ std::vector<Want> read_wants(Section& section, const std::optional<Value>& ip_ra
   if (!pod_cidrs)  // beside `ranges` host-local does not look at them
     for (const std::string_view key : {"rangeStart", "rangeEnd", "gateway"}) section.ignore(key);
   if (out.empty())
-    conf::refuse_configuration("`ipam` has no `podCIDRs`, `ranges` or `subnet`: one of them must be there");
-  refuse_overlaps(out);
-  if (const std::optional<Value> value = section.take("exclude"))
-    for (const Value& element : conf::elements(*value, "an array of addresses, ranges and CIDRs"))
-      read_exclusion(element, out);
-  if (const std::optional<Value> value = section.take("reservedCIDRs")) refuse_reserved(*value, out);
-  if (const std::optional<Value> value = section.take("clusterPool")) {
-    Section pools(*value);
-    if (const std::optional<Value> v4 = pools.take("ipv4")) check_pool(*v4, Family::kIpv4, out);
-    if (const std::optional<Value> v6 = pools.take("ipv6")) check_pool(*v6, Family::kIpv6, out);
-    pools.finish();
-  }
+    conf::refuse_configuration(
+        "`ipam` has no `podCIDRs`, `podCIDRsFrom`, `ranges` or `subnet`: one of them must be there");
+  check(section, out);
   return out;
 }
 

@@ -90,13 +90,13 @@ TEST_CASE("what is wrong with a block is said with its key, its value and the ru
         "10.1.0.0/24 and 10.1.0.0/25 overlap: an address must be in one of them");
   CHECK(refused(R"("podCIDRs":[])") == "`ipam.podCIDRs` is an array: must be an array with at least one CIDR");
   CHECK(refused(R"("podCIDR":["10.1.0.0/24"])") ==
-        "`ipam` has no `podCIDRs`, `ranges` or `subnet`: one of them must be there");
+        "`ipam` has no `podCIDRs`, `podCIDRsFrom`, `ranges` or `subnet`: one of them must be there");
   CHECK(refused(R"("podCIDRs":["10.1.0.0/24"],"subnet":"10.2.0.0/24")") ==
-        R"(`ipam.subnet` is "10.2.0.0/24": must be absent where `podCIDRs` is given)");
+        R"(`ipam.subnet` is "10.2.0.0/24": must be absent where `ipam.podCIDRs` is given)");
   CHECK(refused(R"("podCIDRs":["10.1.0.0/24"],"cooldwn":"1s")") ==
         "`ipam.cooldwn` is unknown: did you mean `cooldown`?");
   CHECK(refused(R"("podCIDRs":["10.1.0.0/24"],"gateway":"10.2.0.1")") ==
-        R"(`ipam.gateway` is "10.2.0.1": must be an address of one of `podCIDRs`)");
+        R"(`ipam.gateway` is "10.2.0.1": must be an address of one of the node's blocks)");
 }
 
 TEST_CASE("what is wrong with a range is said with its key, its value and the rule") {
