@@ -11,6 +11,14 @@ namespace {
 
 constexpr std::size_t aligned(std::size_t length) { return (length + 3U) & ~std::size_t{3}; }
 
+template <typename T>
+std::optional<T> big_endian(std::span<const std::byte> payload) {
+  if (payload.size() != sizeof(T)) return std::nullopt;
+  std::uint64_t value = 0;
+  for (const std::byte byte : payload) value = (value << 8U) | std::to_integer<std::uint64_t>(byte);
+  return static_cast<T>(value);
+}
+
 }  // namespace
 
 std::optional<std::vector<Attribute>> read_attributes(std::span<const std::byte> bytes) {
@@ -40,6 +48,16 @@ std::string as_text(const Attribute& attribute) {
   std::transform(attribute.payload.begin(), end, std::back_inserter(text),
                  [](std::byte byte) { return static_cast<char>(byte); });
   return text;
+}
+
+std::optional<std::uint16_t> as_be16(const Attribute& attribute) {
+  return big_endian<std::uint16_t>(attribute.payload);
+}
+std::optional<std::uint32_t> as_be32(const Attribute& attribute) {
+  return big_endian<std::uint32_t>(attribute.payload);
+}
+std::optional<std::uint64_t> as_be64(const Attribute& attribute) {
+  return big_endian<std::uint64_t>(attribute.payload);
 }
 
 }  // namespace netlink

@@ -50,7 +50,7 @@ class Firewall {
                                                                         const std::string& set) = 0;
   /// The rules of `chain` (of all chains if empty), in order; none if there is no such table or chain.
   [[nodiscard]] virtual std::vector<ListedRule> rules(const NftTable& table, const std::string& chain = {}) = 0;
-  /// None if there is no such table. A base chain whose policy is not accept is not told apart.
+  /// None if there is no such table.
   [[nodiscard]] virtual std::vector<NftChain> chains(const NftTable& table) = 0;
   /// Named sets and maps. A field that is none of Field's makes `key` or `data` empty.
   [[nodiscard]] virtual std::vector<NftSet> sets(const NftTable& table) = 0;

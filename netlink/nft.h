@@ -35,13 +35,14 @@ struct BaseHook {
   ChainType type = ChainType::kFilter;
   Hook hook = Hook::kPrerouting;
   std::int32_t priority = 0;
+  VerdictCode policy = VerdictCode::kAccept;  ///< or kDrop
   bool operator==(const BaseHook&) const = default;
 };
 
 struct NftChain {
   NftTable table;
   std::string name;
-  std::optional<BaseHook> base;  ///< nothing for a plain chain; the policy of a base chain is accept
+  std::optional<BaseHook> base;  ///< nothing for a plain chain
   bool operator==(const NftChain&) const = default;
 };
 

@@ -27,7 +27,7 @@ class KernelFirewall final : public Firewall {
 
  private:
   Socket& socket();
-  Ack dump(Bytes request, const std::function<void()>& restart, const Socket::Reply& reply);
+  Ack dump(const Bytes& request, const std::function<void()>& restart, const Socket::Reply& reply);
   std::optional<Socket> socket_;
 };
 

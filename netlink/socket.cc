@@ -65,6 +65,47 @@ std::span<const std::byte> take_message(std::span<const std::byte>& datagram) {
   return message;
 }
 
+/// The next datagram of an answer that is complete: nfnetlink works a batch off before the send returns. Nothing if all
+/// was read; ENOBUFS, noted in `lost`, means that some of it did not fit.
+std::optional<std::span<const std::byte>> next_answer(mnl_socket* socket, std::vector<std::byte>& buffer, bool& lost) {
+  for (;;) {
+    const ssize_t got = ::recv(mnl_socket_get_fd(socket), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got >= 0) return std::span<const std::byte>(buffer).first(static_cast<std::size_t>(got));
+    if (errno == EAGAIN) return std::nullopt;
+    if (errno != EINTR && errno != ENOBUFS) throw carry_error("receive from", errno);
+    lost = lost || errno == ENOBUFS;
+  }
+}
+
+void send_whole(mnl_socket* socket, std::span<const std::byte> bytes) {
+  ssize_t sent = -1;
+  do sent = mnl_socket_sendto(socket, bytes.data(), bytes.size());
+  while (sent < 0 && errno == EINTR);
+  if (sent < 0) throw carry_error("send to", errno);
+}
+
+/// Numbers the messages in `bytes` from `sequence` on.
+struct Numbered {
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  std::uint32_t last_acked = 0;
+};
+
+Numbered number_messages(std::span<std::byte> bytes, std::uint32_t sequence, std::uint32_t port) {
+  Numbered numbered{.first = sequence, .count = 0, .last_acked = sequence};
+  while (!bytes.empty()) {
+    if (bytes.size() < kHeader) throw malformed("a batch ends within a header");
+    nlmsghdr header = header_of(bytes);
+    if (header.nlmsg_len < kHeader || header.nlmsg_len > bytes.size()) throw malformed("a batch has a wrong length");
+    header.nlmsg_seq = sequence + numbered.count++;
+    header.nlmsg_pid = port;
+    if ((header.nlmsg_flags & NLM_F_ACK) != 0) numbered.last_acked = header.nlmsg_seq;
+    std::memcpy(bytes.data(), &header, kHeader);
+    bytes = bytes.subspan(std::min<std::size_t>(NLMSG_ALIGN(header.nlmsg_len), bytes.size()));
+  }
+  return numbered;
+}
+
 /// The kernel's own words in the attributes that follow an ack.
 std::string sentence_in(std::span<const std::byte> bytes) {
   const auto attributes = read_attributes(bytes);
@@ -124,12 +165,35 @@ Socket::~Socket() = default;
 Socket Socket::open(int bus) {
   Socket opened(mnl_socket_open2(bus, SOCK_CLOEXEC));
   if (!opened.socket_) throw carry_error("open", errno);
-  mnl_socket* socket = opened.socket_.get();
+  opened.bind();
+  return opened;
+}
+
+std::optional<Socket> Socket::open_if_supported(int bus) {
+  Socket opened(mnl_socket_open2(bus, SOCK_CLOEXEC));
+  if (!opened.socket_ && (errno == EPROTONOSUPPORT || errno == EAFNOSUPPORT)) return std::nullopt;
+  if (!opened.socket_) throw carry_error("open", errno);
+  opened.bind();
+  return opened;
+}
+
+void Socket::bind() {
+  mnl_socket* socket = socket_.get();
   set_option(socket, NETLINK_EXT_ACK);
   set_option(socket, NETLINK_CAP_ACK);
   set_option(socket, NETLINK_GET_STRICT_CHK);
   if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) throw carry_error("bind", errno);
-  return opened;
+}
+
+/// A message has to fit the send buffer as a whole.
+void Socket::make_room(std::size_t size) {
+  constexpr std::size_t kDefault = std::size_t{64} << 10;  // below every kernel's own default
+  if (size <= kDefault) return;
+  const int fd = mnl_socket_get_fd(socket_.get());
+  const int wanted = static_cast<int>(std::min(size + kDefault, std::size_t{1} << 30U));
+  if (::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &wanted, sizeof(wanted)) == 0) return;
+  // Without CAP_NET_ADMIN over the machine: as far as it lets us; a batch that still is too large fails with EMSGSIZE.
+  (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));
 }
 
 Ack Socket::request(std::span<std::byte> message, const Reply& reply) {
@@ -162,6 +226,33 @@ Ack Socket::request(std::span<std::byte> message, const Reply& reply) {
       if (answer.nlmsg_type != NLMSG_NOOP && reply) reply(one);
     }
   }
+}
+
+BatchAnswer Socket::batch(std::span<std::byte> messages) {
+  mnl_socket* socket = socket_.get();
+  const Numbered numbered = number_messages(messages, sequence_ + 1, mnl_socket_get_portid(socket));
+  sequence_ += numbered.count;
+  make_room(messages.size());
+  send_whole(socket, messages);
+
+  std::vector<std::byte> buffer(kBuffer);
+  bool lost = false;
+  std::optional<BatchAnswer> failure;
+  while (auto datagram = next_answer(socket, buffer, lost)) {
+    while (!datagram->empty()) {
+      const std::span<const std::byte> one = take_message(*datagram);
+      const std::uint32_t message = header_of(one).nlmsg_seq - numbered.first;
+      std::optional<Ack> ack = decode_ack(one);
+      if (message >= numbered.count) continue;  // left over from an earlier batch that failed
+      if (!ack) throw malformed("the kernel's answer to a batch is no ack");
+      // In the order of the messages, but what concerns all of them (a stale generation, a failed commit) is first. All
+      // of them are taken out: they would leave no room for the next answer.
+      if (!ack->ok() && !failure) failure = BatchAnswer{.ack = std::move(*ack), .message = message};
+      if (!failure && message == numbered.last_acked - numbered.first) return {};
+    }
+  }
+  if (failure) return std::move(*failure);
+  return {.ack = {.error = lost ? ENOBUFS : EBADMSG, .sentence = "the kernel's answer was lost"}, .message = {}};
 }
 
 }  // namespace netlink

@@ -21,6 +21,12 @@ struct [[nodiscard]] Ack {
   [[nodiscard]] std::string str() const;  ///< "File exists (sentence)"; "ok"
 };
 
+/// The kernel's answer to a batch.
+struct BatchAnswer {
+  Ack ack;
+  std::optional<std::size_t> message;  ///< which message failed, counted from 0; nothing if all is well or not known
+};
+
 /// A netlink socket bound to the namespace it was opened in. libnl builds messages, libmnl carries them: libmnl gives
 /// the exact errno and notices interrupted dumps.
 class Socket {
@@ -28,6 +34,8 @@ class Socket {
   /// Opens one of NETLINK_ROUTE's kind (`bus`) in the current namespace, close-on-exec, with extended acks and strict
   /// checking asked for. CniError code 5 if that fails.
   [[nodiscard]] static Socket open(int bus);
+  /// The same, but nothing if this kernel has no such bus.
+  [[nodiscard]] static std::optional<Socket> open_if_supported(int bus);
 
   Socket(Socket&&) noexcept;
   Socket& operator=(Socket&&) noexcept;
@@ -40,8 +48,15 @@ class Socket {
   using Reply = std::function<void(std::span<const std::byte>)>;
   Ack request(std::span<std::byte> message, const Reply& reply = {});
 
+  /// Sends messages that stand one behind the other as one, the first and the last being the frame of a batch; each
+  /// gets its own sequence number. The last with NLM_F_ACK ends the answer; errors come without the flag. Gives the
+  /// failure of the earliest message. ENOBUFS: the kernel's answer was lost, and what it was is not known.
+  BatchAnswer batch(std::span<std::byte> messages);
+
  private:
   explicit Socket(mnl_socket* socket);
+  void bind();
+  void make_room(std::size_t size);
   struct Close {
     void operator()(mnl_socket* socket) const;
   };
