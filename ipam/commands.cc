@@ -87,6 +87,13 @@ std::string result_of(const Config& config, const std::vector<Taken>& taken, con
   return conf::convert_result(text, "1.1.0", config.cni_version);
 }
 
+// What names only the caller's own namespace tells nobody else where the pod's is.
+std::string lasting_path(const std::string& netns) {
+  const bool is_relative =
+      !netns.starts_with('/') || netns.starts_with("/proc/self/") || netns.starts_with("/proc/thread-self/");
+  return is_relative ? "" : netns;
+}
+
 std::string pod_of(const Request& request) {
   const conf::CniArgs args = conf::CniArgs::parse(request.args);
   const std::string name = args.get("K8S_POD_NAME");
@@ -109,6 +116,7 @@ std::string add(const Host& host, const Request& request, Config& config) {
   const std::string dns = dns_of(host, config.resolv_conf);  // before anything is taken: it may fail
   const Taker taker{.owner = request.id,
                     .network = config.name,
+                    .netns = lasting_path(request.netns),
                     .netns_inode = host.netns_inode(request.netns),
                     .pod = pod_of(request),
                     .now_ms = host.now_ms};

@@ -8,10 +8,12 @@
 namespace ipam {
 namespace {
 
-constexpr std::string_view kMagic = "XOVRIPAM";
+constexpr std::string_view kMagic = "XOVRIPM2";
 constexpr std::size_t kBootAt = 8;
 constexpr std::size_t kOffsetsAt = 16;
 constexpr std::size_t kCursorAt = 20;
+constexpr std::size_t kCapacityAt = 24;
+constexpr std::size_t kCooldownAt = 28;
 
 // The machines this runs on are little-endian; were one not, its tables would still be its own.
 template <typename T>
@@ -37,9 +39,13 @@ Index::Index(std::uint64_t boot_hash, std::uint32_t offsets) : bytes_(entry_at(o
 }
 
 std::optional<Index> Index::parse(std::string bytes, std::uint64_t boot_hash, std::uint32_t offsets) {
+  std::optional<Index> out = parse_of_any_boot(std::move(bytes), offsets);
+  return out && out->boot_hash() == boot_hash ? std::move(out) : std::nullopt;
+}
+
+std::optional<Index> Index::parse_of_any_boot(std::string bytes, std::uint32_t offsets) {
   if (bytes.size() != entry_at(offsets) || !bytes.starts_with(kMagic)) return std::nullopt;
-  if (get<std::uint64_t>(bytes, kBootAt) != boot_hash || get<std::uint32_t>(bytes, kOffsetsAt) != offsets)
-    return std::nullopt;
+  if (get<std::uint32_t>(bytes, kOffsetsAt) != offsets) return std::nullopt;
   return Index(std::move(bytes));
 }
 
@@ -61,6 +67,15 @@ void Index::free(std::uint32_t offset, std::uint32_t now_s) {
 
 std::uint32_t Index::cursor() const { return get<std::uint32_t>(bytes_, kCursorAt); }
 void Index::set_cursor(std::uint32_t offset) { put(bytes_, kCursorAt, offset); }
+
+std::uint64_t Index::boot_hash() const { return get<std::uint64_t>(bytes_, kBootAt); }
+std::uint32_t Index::capacity() const { return get<std::uint32_t>(bytes_, kCapacityAt); }
+std::uint32_t Index::cooldown_s() const { return get<std::uint32_t>(bytes_, kCooldownAt); }
+
+void Index::set_limits(std::uint32_t capacity, std::uint32_t cooldown_s) {
+  put(bytes_, kCapacityAt, capacity);
+  put(bytes_, kCooldownAt, cooldown_s);
+}
 
 std::optional<std::uint32_t> Index::next(const Block& block, std::uint32_t now_s, std::uint32_t cooldown_s) const {
   const std::uint32_t first = block.usable.first;
@@ -98,6 +113,22 @@ Index::Use Index::use(const Block& block, std::uint32_t now_s, std::uint32_t coo
     } else if (!now.has_rested(now_s, cooldown_s)) {
       ++out.cooling;
     }
+  }
+  return out;
+}
+
+std::uint32_t Index::taken() const {
+  std::uint32_t out = 0;
+  for (std::uint32_t offset = 0; offset < offsets(); ++offset)
+    if (entry(offset).owner != 0) ++out;
+  return out;
+}
+
+std::uint32_t Index::cooling(std::uint32_t now_s) const {
+  std::uint32_t out = 0;
+  for (std::uint32_t offset = 0; offset < offsets(); ++offset) {
+    const IndexEntry now = entry(offset);
+    if (now.owner == 0 && !now.has_rested(now_s, cooldown_s())) ++out;
   }
   return out;
 }

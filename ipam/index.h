@@ -15,16 +15,21 @@
 // lease files, except for how long a freed address has rested; store.h says when it is built anew from them.
 //
 // On disk, little-endian:
-//   0   "XOVRIPAM"                          8 bytes
+//   0   "XOVRIPM2"                          8 bytes
 //   8   hash of the boot id it was built in 8
 //   16  number of offsets                   4
 //   20  cursor: where the next search begins 4
-//   24  for each offset: owner's hash (8), 0 when free; when it was freed, seconds since 1970 (4), 0 if never
+//   24  capacity: how many the configuration of the last call that used the block lets be handed out, 0 if not known 4
+//   28  that configuration's cooldown, seconds 4
+//   32  for each offset: owner's hash (8), 0 when free; when it was freed, seconds since 1970 (4), 0 if never
+// Capacity and cooldown are for `crossover status`, which has no configuration; no choice is made by them. Tables of
+// the first format ("XOVRIPAM", entries at 24) count as damaged.
 // The file is named after the block, "10.245.1.0_24" or "fd00-10--_120".
 namespace ipam {
 
-inline constexpr std::size_t kIndexHeader = 24;
+inline constexpr std::size_t kIndexHeader = 32;
 inline constexpr std::size_t kIndexEntry = 12;
+inline constexpr std::size_t kMaxIndexBytes = kIndexHeader + std::size_t{kMaxOffsets} * kIndexEntry;
 
 struct IndexEntry {
   std::uint64_t owner = 0;
@@ -42,6 +47,9 @@ class Index {
   /// The table that `bytes` hold; nothing if they are of another boot, another size, or no table at all.
   [[nodiscard]] static std::optional<Index> parse(std::string bytes, std::uint64_t boot_hash, std::uint32_t offsets);
 
+  /// The same of whatever boot.
+  [[nodiscard]] static std::optional<Index> parse_of_any_boot(std::string bytes, std::uint32_t offsets);
+
   [[nodiscard]] const std::string& bytes() const { return bytes_; }
   [[nodiscard]] std::uint32_t offsets() const;
   [[nodiscard]] IndexEntry entry(std::uint32_t offset) const;
@@ -49,6 +57,10 @@ class Index {
   void free(std::uint32_t offset, std::uint32_t now_s);
   [[nodiscard]] std::uint32_t cursor() const;
   void set_cursor(std::uint32_t offset);
+  [[nodiscard]] std::uint64_t boot_hash() const;
+  [[nodiscard]] std::uint32_t capacity() const;
+  [[nodiscard]] std::uint32_t cooldown_s() const;
+  void set_limits(std::uint32_t capacity, std::uint32_t cooldown_s);
 
   /// The next address to hand out of `block`: the first after the cursor, round about, that may be handed out and is
   /// free and has rested for `cooldown_s`; if there is none, the one that has rested longest. Nothing if all are taken.
@@ -63,6 +75,9 @@ class Index {
     std::uint32_t cooling = 0;
   };
   [[nodiscard]] Use use(const Block& block, std::uint32_t now_s, std::uint32_t cooldown_s) const;
+  /// How many of the whole block are taken, and how many free ones have not rested by the cooldown on record.
+  [[nodiscard]] std::uint32_t taken() const;
+  [[nodiscard]] std::uint32_t cooling(std::uint32_t now_s) const;
 
  private:
   explicit Index(std::string bytes) : bytes_(std::move(bytes)) {}

@@ -10,7 +10,6 @@
 namespace ipam {
 namespace {
 
-constexpr std::size_t kMaxLeaseBytes = 64 * 1024;
 constexpr std::string_view kSumKey = ",\"sum\":\"";
 
 std::string ending(std::string_view text) { return fmt::format("{}{:016x}\"}}\n", kSumKey, conf::stable_hash(text)); }
@@ -39,10 +38,10 @@ std::string lease_text(const Lease& lease) {
   for (const conf::IpPrefix& address : lease.addresses)
     addresses += (addresses.empty() ? "" : ",") + conf::quote(address.str());
   const std::string text = fmt::format(
-      R"({{"crossoverLease":1,"containerID":{},"ifname":{},"network":{},"addresses":[{}],"bootID":{},"inode":{},)"
+      R"({{"crossoverLease":1,"containerID":{},"ifname":{},"network":{},"addresses":[{}],"bootID":{},"netns":{},"inode":{},)"
       R"("pod":{},"taken":{})",
       conf::quote(lease.owner.container_id), conf::quote(lease.owner.ifname), conf::quote(lease.network), addresses,
-      conf::quote(lease.boot_id), lease.netns_inode, conf::quote(lease.pod), lease.taken_ms);
+      conf::quote(lease.boot_id), conf::quote(lease.netns), lease.netns_inode, conf::quote(lease.pod), lease.taken_ms);
   return text + ending(text);
 }
 
@@ -50,7 +49,7 @@ std::optional<Lease> parse_lease(std::string_view text) {
   const std::size_t sum = text.rfind(kSumKey);
   if (sum == std::string_view::npos || text.substr(sum) != ending(text.substr(0, sum))) return std::nullopt;
   try {
-    const conf::Object object = conf::Object::parse(text, "lease", kMaxLeaseBytes);
+    const conf::Object object = conf::Object::parse(text, "lease", kMaxLeaseFileBytes);
     Lease out;
     out.owner = {.container_id = conf::string_member(object, "containerID", "lease").value_or(""),
                  .ifname = conf::string_member(object, "ifname", "lease").value_or("")};
@@ -61,6 +60,7 @@ std::optional<Lease> parse_lease(std::string_view text) {
     out.addresses = std::move(*addresses);
     out.network = conf::string_member(object, "network", "lease").value_or("");
     out.boot_id = conf::string_member(object, "bootID", "lease").value_or("");
+    out.netns = conf::string_member(object, "netns", "lease").value_or("");
     out.netns_inode = static_cast<std::uint64_t>(number(object, "inode"));
     out.pod = conf::string_member(object, "pod", "lease").value_or("");
     out.taken_ms = number(object, "taken");

@@ -15,8 +15,6 @@ namespace {
 using conf::CniError;
 using conf::Code;
 
-constexpr std::size_t kMaxIndexBytes = kIndexHeader + std::size_t{kMaxOffsets} * kIndexEntry;
-constexpr std::size_t kMaxLeaseBytes = 64 * 1024;
 constexpr std::uint64_t kNobody = 0;
 constexpr std::string_view kUnavailable = "requested address cannot be had";
 
@@ -58,18 +56,19 @@ std::int64_t number(std::string_view text) {
 
 }  // namespace
 
+CniError store_is_locked(int lock_file, const std::string& dir, std::chrono::milliseconds waited) {
+  return {Code::kBusy, "address store is locked",
+          fmt::format("process {} has held {}/lock for {} ms", conf::lock_file_signer(lock_file), dir, waited.count())};
+}
+
 Store::Store(conf::Disk& disk, Options options)
     : disk_(disk), options_(std::move(options)), boot_hash_(conf::stable_hash(options_.boot_id)) {
   disk_.make_dirs(options_.dir + "/leases");
   disk_.make_dirs(options_.dir + "/blocks");
   lock_file_ = conf::open_lock_file(options_.dir + "/lock");
-  constexpr std::int64_t kByte = std::int64_t{1} << 40;
   std::optional<conf::ByteLock> lock =
-      conf::ByteLock::acquire(lock_file_.get(), kByte, conf::ByteLock::Kind::kExclusive, options_.wait);
-  if (!lock)
-    throw CniError(Code::kBusy, "address store is locked",
-                   fmt::format("process {} has held {}/lock for {} ms", conf::lock_file_signer(lock_file_.get()),
-                               options_.dir, options_.wait.count()));
+      conf::ByteLock::acquire(lock_file_.get(), kStoreLockByte, conf::ByteLock::Kind::kExclusive, options_.wait);
+  if (!lock) throw store_is_locked(lock_file_.get(), options_.dir, options_.wait);
   lock_.emplace(std::move(*lock));
   conf::sign_lock_file(lock_file_.get());
   finish_intent();
@@ -80,11 +79,11 @@ std::string Store::table_path(const conf::IpPrefix& cidr) const { return options
 
 std::optional<Lease> Store::read_lease(const std::string& name) {
   try {
-    const std::optional<std::string> text = disk_.read(lease_path(name), kMaxLeaseBytes);
+    const std::optional<std::string> text = disk_.read(lease_path(name), kMaxLeaseFileBytes);
     return text ? parse_lease(*text) : std::nullopt;
   } catch (const CniError&) {
     const std::optional<conf::FileInfo> info = disk_.info(lease_path(name));
-    if (info && info->is_regular && info->bytes <= kMaxLeaseBytes) throw;  // it may hold addresses: do not go on
+    if (info && info->is_regular && info->bytes <= kMaxLeaseFileBytes) throw;  // it may hold addresses: do not go on
     return std::nullopt;
   }
 }
@@ -121,6 +120,7 @@ Index& Store::build(const conf::IpPrefix& cidr, const std::vector<Lease>& leases
   Index out(boot_hash_, block.offsets());
   if (before != nullptr) {
     out.set_cursor(before->cursor());
+    out.set_limits(before->capacity(), before->cooldown_s());
     for (std::uint32_t i = 0; i < block.offsets(); ++i)
       if (const std::uint32_t freed = before->entry(i).freed_s; freed != 0) out.free(i, freed);
   }
@@ -128,6 +128,7 @@ Index& Store::build(const conf::IpPrefix& cidr, const std::vector<Lease>& leases
     for (const conf::IpPrefix& address : lease.addresses)
       if (const std::optional<std::uint32_t> offset = block.offset_of(address.addr))
         out.take(*offset, owner_hash(conf::attachment_name(lease.owner)));
+  note_limits(cidr, out);
   disk_.replace(table_path(cidr), out.bytes(), conf::Sync::kNo);
   return indexes_.insert_or_assign(cidr, std::move(out)).first->second;
 }
@@ -145,11 +146,19 @@ void Store::mark(const conf::IpAddr& ip, std::uint64_t owner, std::int64_t now_m
       table->take(*offset, owner);
       table->set_cursor(*offset + 1);
     }
+    note_limits(cidr, *table);
     const std::string_view bytes = table->bytes();
     const std::size_t at = kIndexHeader + std::size_t{*offset} * kIndexEntry;
     disk_.write_at(table_path(cidr), at, bytes.substr(at, kIndexEntry));
     disk_.write_at(table_path(cidr), 0, bytes.substr(0, kIndexHeader));
   }
+}
+
+// Ranges of one block may stand in several wants.
+void Store::note_limits(const conf::IpPrefix& cidr, Index& table) const {
+  const auto known = capacities_.find(cidr);
+  if (known != capacities_.end())
+    table.set_limits(known->second, static_cast<std::uint32_t>(options_.cooldown.count()));
 }
 
 void Store::drop_tables() {
@@ -181,7 +190,7 @@ void Store::settle(const std::vector<conf::IpPrefix>& addresses, std::uint64_t o
 // boot nobody else can have them: every call begins here. An intent of an earlier boot says nothing: its tables are
 // void.
 void Store::finish_intent() {
-  const std::optional<std::string> text = disk_.read(options_.dir + "/intent", kMaxLeaseBytes);
+  const std::optional<std::string> text = disk_.read(options_.dir + "/intent", kMaxLeaseFileBytes);
   if (!text) return;
   const std::vector<std::string> lines = lines_of(*text);
   std::vector<conf::IpPrefix> held;
@@ -312,12 +321,16 @@ void Store::publish(const Lease& lease) {
 }
 
 std::vector<Taken> Store::take(const std::vector<Want>& wants, const Taker& taker, const IsDead& is_dead) {
+  capacities_.clear();
+  for (const Want& want : wants)
+    for (const Block& block : want.blocks) capacities_[block.cidr] += block.capacity();
   try {
     make_room_for(taker, is_dead);
     Lease lease{.owner = taker.owner,
                 .network = taker.network,
                 .addresses = {},
                 .boot_id = options_.boot_id,
+                .netns = taker.netns,
                 .netns_inode = taker.netns_inode,
                 .pod = taker.pod,
                 .taken_ms = taker.now_ms};
@@ -361,6 +374,16 @@ void Store::release(const std::string& name, std::int64_t now_ms) {
 bool Store::give_back(const conf::AttachmentId& owner, std::int64_t now_ms) {
   const std::string name = conf::attachment_name(owner);
   if (!disk_.info(lease_path(name))) return false;
+  release(name, now_ms);
+  return true;
+}
+
+bool Store::give_back_if_same(const Lease& seen, std::int64_t now_ms) {
+  return find(seen.owner) == seen && give_back(seen.owner, now_ms);
+}
+
+bool Store::remove_damaged(const std::string& name, std::int64_t now_ms) {
+  if (!disk_.info(lease_path(name)) || read_lease(name)) return false;
   release(name, now_ms);
   return true;
 }

@@ -41,6 +41,7 @@ struct Want {
 struct Taker {
   conf::AttachmentId owner;
   std::string network;
+  std::string netns;
   std::uint64_t netns_inode = 0;
   std::string pod;
   std::int64_t now_ms = 0;
@@ -88,6 +89,10 @@ class Store {
   [[nodiscard]] std::vector<Taken> take(const std::vector<Want>& wants, const Taker& taker, const IsDead& is_dead);
   /// Frees all that `owner` has, a damaged lease included. False if that was nothing.
   bool give_back(const conf::AttachmentId& owner, std::int64_t now_ms);
+  /// Frees `seen`, if its owner's lease is the same still.
+  bool give_back_if_same(const Lease& seen, std::int64_t now_ms);
+  /// Removes the file `name` of leases/, and frees what the tables have for it, if it still is no lease.
+  bool remove_damaged(const std::string& name, std::int64_t now_ms);
 
   [[nodiscard]] std::optional<Lease> find(const conf::AttachmentId& owner);
   [[nodiscard]] Inventory all();
@@ -122,6 +127,7 @@ class Store {
   void finish_intent();
   void drop_tables();
   void mark(const conf::IpAddr& ip, std::uint64_t owner, std::int64_t now_ms);
+  void note_limits(const conf::IpPrefix& cidr, Index& table) const;
   [[nodiscard]] conf::CniError used_up(const Want& want, std::int64_t now_ms);
 
   conf::Disk& disk_;
@@ -130,7 +136,13 @@ class Store {
   conf::UniqueFd lock_file_;
   std::optional<conf::ByteLock> lock_;
   std::map<conf::IpPrefix, Index> indexes_;
+  std::map<conf::IpPrefix, std::uint32_t> capacities_;  ///< of the blocks of this call's configuration
 };
+
+/// The byte of the lock file that is locked.
+inline constexpr std::int64_t kStoreLockByte = std::int64_t{1} << 40;
+/// Code 105 with the holder's pid.
+[[nodiscard]] conf::CniError store_is_locked(int lock_file, const std::string& dir, std::chrono::milliseconds waited);
 
 inline constexpr unsigned kNoAddress = 110;
 inline constexpr unsigned kAddressTaken = 111;

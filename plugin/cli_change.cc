@@ -10,6 +10,7 @@
 #include "plugin/cli.h"
 #include "plugin/detach.h"
 #include "plugin/gc.h"
+#include "plugin/gc_leases.h"
 #include "plugin/node.h"
 #include "plugin/session.h"
 
@@ -28,18 +29,26 @@ std::vector<conf::AttachmentId> read_valid(System& system, const std::string& fi
   return conf::parse_attachment_ids(*text, file);
 }
 
-Swept sweep_orphans(Session& session, const GcOptions& options) {
+/// All that one command did.
+struct Cleaned {
+  Swept records;
+  SweptLeases leases;
+};
+
+// Records first: their plugins give their leases back themselves.
+Cleaned sweep_orphans(Session& session, const GcOptions& options) {
   System& system = session.system;
   const std::int64_t began = system.clock.unix_ms();
-  if (options.valid_file.empty())
-    return sweep(
-        session, [&system](const Attachment& attachment) { return is_orphan(system, attachment); }, began, {},
-        options.dry_run);
-  const std::vector<conf::AttachmentId> valid = read_valid(system, options.valid_file);
-  const auto is_stale = [&valid](const Attachment& attachment) {
-    return std::find(valid.begin(), valid.end(), attachment.id) == valid.end();
+  std::optional<std::vector<conf::AttachmentId>> valid;
+  if (!options.valid_file.empty()) valid = read_valid(system, options.valid_file);
+  const auto is_stale = [&](const Attachment& attachment) {
+    if (!valid) return is_orphan(system, attachment);
+    return std::find(valid->begin(), valid->end(), attachment.id) == valid->end();
   };
-  return sweep(session, is_stale, began, {}, options.dry_run);
+  Cleaned out;
+  out.records = sweep(session, is_stale, began, {}, options.dry_run);
+  out.leases = sweep_leases(session, valid, began, options.dry_run);
+  return out;
 }
 
 void forget_one(Session& session, const Attachment& attachment, Swept& out, std::vector<std::string>& notes) {
@@ -76,14 +85,35 @@ Json ids_json(const std::vector<conf::AttachmentId>& ids) {
   return out;
 }
 
-std::string gc_text(const Swept& swept, const std::vector<std::string>& notes, bool dry_run) {
+Json leases_json(const SweptLeases& leases) {
+  Json freed = Json::array();
+  for (const FreedLease& lease : leases.freed) {
+    freed.push_back({{"containerID", lease.id.container_id}, {"ifname", lease.id.ifname}});
+    for (const conf::IpPrefix& address : lease.addresses) freed.back()["addresses"].push_back(address.str());
+    freed.back()["reason"] = lease.reason;
+  }
+  return {{"freed", freed}, {"kept", leases.kept}};
+}
+
+std::string freed_line(const FreedLease& lease, bool dry_run) {
+  std::string addresses;
+  for (const conf::IpPrefix& address : lease.addresses) addresses += (addresses.empty() ? "" : ",") + address.str();
+  return fmt::format("{} {} {} {}: {}\n", dry_run ? "would free" : "freed", lease.id.container_id, lease.id.ifname,
+                     addresses, lease.reason);
+}
+
+std::string gc_text(const Cleaned& cleaned, const std::vector<std::string>& notes, bool dry_run) {
+  const Swept& swept = cleaned.records;
   std::string text;
   for (const conf::AttachmentId& id : swept.removed)
     text += fmt::format("{} {} {}\n", dry_run ? "would clean" : "cleaned", id.container_id, id.ifname);
+  for (const FreedLease& lease : cleaned.leases.freed) text += freed_line(lease, dry_run);
   for (const std::string& note : notes) text += "  " + note + '\n';
   for (const std::string& problem : swept.problems) text += "problem: " + problem + '\n';
-  return text + fmt::format("{} {}, kept {}, problems {}\n", dry_run ? "to clean" : "cleaned", swept.removed.size(),
-                            swept.kept, swept.problems.size());
+  text += fmt::format("{} {}, kept {}, problems {}\n", dry_run ? "to clean" : "cleaned", swept.removed.size(),
+                      swept.kept, swept.problems.size());
+  return text + fmt::format("leases: {} {}, kept {}\n", dry_run ? "to free" : "freed", cleaned.leases.freed.size(),
+                            cleaned.leases.kept);
 }
 
 }  // namespace
@@ -106,12 +136,15 @@ Report set_report(System& system, const conf::Settings& settings, const std::str
 Report gc_report(System& system, const conf::Settings& settings, const GcOptions& options, bool json) {
   Session session(system, settings);
   std::vector<std::string> notes;
-  Swept swept;
+  Cleaned cleaned;
+  Swept& swept = cleaned.records;
   if (options.forget.empty()) {
     const std::optional<Locks::Guard> alone = session.locks.exclusive(settings.lock_timeout);
     if (!alone) throw CniError(Code::kTryAgainLater, "other calls are at work", "they did not end in time; try again");
-    swept = sweep_orphans(session, options);
+    cleaned = sweep_orphans(session, options);
     notes = swept.notes;
+    notes.insert(notes.end(), cleaned.leases.notes.begin(), cleaned.leases.notes.end());
+    swept.problems.insert(swept.problems.end(), cleaned.leases.problems.begin(), cleaned.leases.problems.end());
   } else {
     swept = forget_container(session, options, notes);
   }
@@ -125,10 +158,11 @@ Report gc_report(System& system, const conf::Settings& settings, const GcOptions
     return {dump({{"dryRun", options.dry_run},
                   {"removed", ids_json(swept.removed)},
                   {"kept", swept.kept},
+                  {"leases", leases_json(cleaned.leases)},
                   {"notes", notes},
                   {"problems", swept.problems}}),
             status};
-  return {gc_text(swept, notes, options.dry_run), status};
+  return {gc_text(cleaned, notes, options.dry_run), status};
 }
 
 Report version_report(bool json) {

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "conf/error.h"
 #include "conf/result.h"
+#include "ipam/survey.h"
 #include "plugin/cli.h"
 #include "plugin/discovery.h"
 #include "plugin/host_ports.h"
@@ -99,6 +101,59 @@ std::vector<std::string> types_of(const conf::NetworkList& list) {
   return out;
 }
 
+/// The store of crossover-ipam, as far as it can be seen.
+struct LeaseView {
+  std::vector<ipam::BlockUse> blocks;
+  std::vector<std::string> warnings;
+};
+
+LeaseView look_at_leases(System& system, const conf::Settings& settings) {
+  constexpr std::chrono::milliseconds kPatience{200};
+  LeaseView out;
+  try {
+    std::optional<ipam::Survey> seen = ipam::survey(system.disk, {.dir = settings.state_dir + "/ipam",
+                                                                  .boot_id = system.boot_id,
+                                                                  .now_ms = system.clock.unix_ms(),
+                                                                  .wait = kPatience});
+    if (!seen) return out;
+    out.blocks = std::move(seen->blocks);
+    for (const std::string& file : seen->damaged) out.warnings.push_back(file + ": no whole lease");
+  } catch (const conf::CniError& error) {
+    out.warnings.push_back(std::string("leases are not shown: ") + error.what());
+  }
+  return out;
+}
+
+// Those that rest are free: they are handed out when nothing else is left.
+std::uint32_t free_in(const ipam::BlockUse& block) {
+  return block.capacity > block.used ? block.capacity - block.used : 0;
+}
+
+Json leases_json(const LeaseView& view) {
+  Json out = Json::array();
+  for (const ipam::BlockUse& block : view.blocks)
+    out.push_back(
+        {{"cidr", block.cidr.str()}, {"used", block.used}, {"free", free_in(block)}, {"cooling", block.cooling}});
+  return out;
+}
+
+std::string leases_text(const LeaseView& view) {
+  if (view.blocks.empty()) return {};
+  std::vector<std::vector<std::string>> rows = {{"leases", "used", "free", "of which cooling"}};
+  for (const ipam::BlockUse& block : view.blocks)
+    rows.push_back({"  " + block.cidr.str(), std::to_string(block.used), std::to_string(free_in(block)),
+                    std::to_string(block.cooling)});
+  return aligned(rows);
+}
+
+std::vector<std::string> warnings_of(const Node& node, const std::vector<BrokenRecord>& broken,
+                                     const LeaseView& leases) {
+  std::vector<std::string> out = node.lists.warnings;
+  for (const BrokenRecord& record : broken) out.push_back(fmt::format("{}: {}", record.file, record.problem));
+  out.insert(out.end(), leases.warnings.begin(), leases.warnings.end());
+  return out;
+}
+
 }  // namespace
 
 Report status_report(System& system, const conf::Settings& settings, bool json) {
@@ -106,25 +161,28 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
   const NodeState state = node_state(node.facts);
   std::vector<BrokenRecord> broken;
   const Counts counts = count(Journal(system.disk, settings.state_dir).all(&broken));
-  if (json)
-    return {
-        dump({{"nodeState", state_name(state.state)},
-              {"source", state.source},
-              {"reason", state.reason},
-              {"networks",
-               {{"legacy", network_json(node, Network::kLegacy)}, {"cilium", network_json(node, Network::kCilium)}}},
-              {"attachments", {{"legacy", counts.legacy}, {"cilium", counts.cilium}, {"pending", counts.pending}}},
-              {"leases", Json::array()},
-              {"ports", 0},
-              {"coexistence", {{"wanted", Json::array()}, {"present", Json::array()}}}}),
-        0};
+  const LeaseView leases = look_at_leases(system, settings);
+  const std::vector<std::string> warnings = warnings_of(node, broken, leases);
+  if (json) {
+    Json out = {{"nodeState", state_name(state.state)},
+                {"source", state.source},
+                {"reason", state.reason},
+                {"networks",
+                 {{"legacy", network_json(node, Network::kLegacy)}, {"cilium", network_json(node, Network::kCilium)}}},
+                {"attachments", {{"legacy", counts.legacy}, {"cilium", counts.cilium}, {"pending", counts.pending}}},
+                {"leases", leases_json(leases)},
+                {"ports", 0},
+                {"coexistence", {{"wanted", Json::array()}, {"present", Json::array()}}}};
+    if (!warnings.empty()) out["warnings"] = warnings;
+    return {dump(out), 0};
+  }
   std::string text = aligned(
       {{"node state", std::string(state_name(state.state))}, {"  source", state.source}, {"  reason", state.reason}});
   text += "networks\n" + aligned({network_row(node, Network::kLegacy), network_row(node, Network::kCilium)});
   text +=
       fmt::format("attachments\n  legacy {}  cilium {}  pending {}\n", counts.legacy, counts.cilium, counts.pending);
-  for (const std::string& warning : node.lists.warnings) text += "warning: " + warning + '\n';
-  for (const BrokenRecord& record : broken) text += fmt::format("warning: {}: {}\n", record.file, record.problem);
+  text += leases_text(leases);
+  for (const std::string& warning : warnings) text += "warning: " + warning + '\n';
   return {text, 0};
 }
 

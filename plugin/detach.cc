@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "conf/error.h"
+#include "ipam/config.h"
 #include "ipam/host_local.h"
+#include "ipam/store.h"
 #include "plugin/delegate.h"
 
 namespace plugin {
@@ -65,8 +67,17 @@ void remove_noting(Session& session, const std::string& path, Event& event) {
   if (session.system.disk.remove(path)) event.notes.push_back("removed " + path);
 }
 
+void give_back_lease(Session& session, const Attachment& attachment, const conf::Object& ipam, Event& event) {
+  if (conf::string_member(ipam, "type", "ipam") != "crossover-ipam") return;
+  const std::string dir = conf::string_member(ipam, "stateDir", "ipam").value_or(ipam::kDefaultStateDir) + "/ipam";
+  if (!session.system.disk.info(dir)) return;
+  ipam::Store store(session.system.disk, {.dir = dir, .boot_id = session.system.boot_id});
+  if (store.give_back(attachment.id, session.system.clock.unix_ms()))
+    event.notes.push_back("gave back the lease of crossover-ipam");
+}
+
 // What a plugin that can no longer run would have freed and we can reach: the pod's interface (its host end goes with
-// it), host-local's leases, flannel's file.
+// it), the leases of crossover-ipam and host-local, flannel's file.
 void clean_local(Session& session, const Attachment& attachment, const std::string& netns, Event& event) {
   System& system = session.system;
   if (!netns.empty() && system.pods.delete_link(netns, attachment.netns_id, attachment.id.ifname))
@@ -76,6 +87,7 @@ void clean_local(Session& session, const Attachment& attachment, const std::stri
     const conf::Object ipam = section != nullptr && conf::kind_of(*section) == "object"
                                   ? conf::Object::parse(*section, "ipam")
                                   : conf::Object();
+    give_back_lease(session, attachment, ipam, event);
     const std::string dir = ipam::host_local_dir(ipam, attachment.list.name);
     for (const ipam::HostLocalLease& lease : ipam::host_local_leases_of(system.disk, dir, attachment.id))
       remove_noting(session, lease.path, event);

@@ -15,6 +15,7 @@ Lease example() {
           .network = "cilium",
           .addresses = {prefix("10.245.1.7/24"), prefix("fd00:10::7/120")},
           .boot_id = "0a1b",
+          .netns = "/run/netns/cni-1f8c",
           .netns_inode = 4026532281,
           .pod = "default/web-0",
           .taken_ms = 1763711133241};
@@ -24,7 +25,7 @@ TEST_SUITE_BEGIN("ipam.lease");
 TEST_CASE("a lease is one line of JSON that holds all its addresses, and comes back as it was") {
   const std::string text = lease_text(example());
   CHECK(text.starts_with(R"({"crossoverLease":1,"containerID":"5fc10b","ifname":"eth0","network":"cilium",)"
-                         R"("addresses":["10.245.1.7/24","fd00:10::7/120"],"bootID":"0a1b","inode":4026532281,)"
+                         R"("addresses":["10.245.1.7/24","fd00:10::7/120"],"bootID":"0a1b","netns":"/run/netns/cni-1f8c","inode":4026532281,)"
                          R"("pod":"default/web-0","taken":1763711133241,"sum":")"));
   CHECK(parse_lease(text) == example());
 }
