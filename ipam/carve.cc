@@ -34,7 +34,7 @@ class Numbered {
   [[nodiscard]] std::uint64_t number(const IpAddr& ip) const {
     std::uint64_t out = 0;
     for (unsigned bit = cidr_.prefix_len; bit < mask_size_; ++bit)
-      out = out << 1U | (ip.bytes.at(byte_of(bit)) >> place_of(bit) & 1U);
+      out = out << 1U | (unsigned{ip.bytes.at(byte_of(bit))} >> place_of(bit) & 1U);
     return out;
   }
   /// First and last of those that `other`, which overlaps the CIDR, touches.
