@@ -280,8 +280,9 @@ std::optional<std::vector<IpAddr>> read_agent_addresses(std::string_view body) {
   try {
     const Object ipam = part_of(Object::parse(body, "/v1/healthz", kMaxAgentBytes), "ipam");
     if (!ipam.has("allocations")) return std::nullopt;
+    const Object allocations = part_of(ipam, "allocations");
     std::vector<IpAddr> out;
-    for (const conf::Member& member : part_of(ipam, "allocations").members())
+    for (const conf::Member& member : allocations.members())
       if (conf::as_string(member.value).value_or("/").find('/') == std::string::npos) add_taken(out, member.key);
     return out;
   } catch (const conf::CniError&) {
