@@ -4,38 +4,21 @@
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <netlink/msg.h>
-#include <netlink/netlink.h>
-#include <netlink/route/link.h>
 
 #include <cerrno>
 #include <cstring>
-#include <memory>
+#include <vector>
 
 #include "conf/error.h"
 #include "netlink/attribute.h"
+#include "netlink/message.h"
 
 namespace netlink {
 namespace {
 
-struct FreeMessage {
-  void operator()(nl_msg* message) const { nlmsg_free(message); }
-};
-using Message = std::unique_ptr<nl_msg, FreeMessage>;
-
-struct FreeLink {
-  void operator()(rtnl_link* link) const { rtnl_link_put(link); }
-};
-using NamedLink = std::unique_ptr<rtnl_link, FreeLink>;
-
-/// libnl cuts a longer name short and would then act on another link.
+// The kernel refuses others with an errno that says less.
 bool can_be_a_name(std::string_view name) {
   return !name.empty() && name.size() < IFNAMSIZ && name.find('\0') == std::string_view::npos;
-}
-
-conf::CniError build_error(std::string_view what, std::string_view name, int nl_error) {
-  return conf::CniError(conf::Code::kIo, "netlink request not built",
-                        std::string(what) + " " + std::string(name) + ": " + nl_geterror(nl_error));
 }
 
 conf::CniError link_error(std::string_view what, std::string_view name, const Ack& ack) {
@@ -43,26 +26,12 @@ conf::CniError link_error(std::string_view what, std::string_view name, const Ac
                         std::string(what) + " " + std::string(name) + ": " + ack.str());
 }
 
-std::span<std::byte> bytes_of(const Message& message) {
-  nlmsghdr* header = nlmsg_hdr(message.get());
-  return {reinterpret_cast<std::byte*>(header), header->nlmsg_len};
-}
-
-Message get_request(const std::string& name) {
-  nl_msg* built = nullptr;
-  const int error = rtnl_link_build_get_request(0, name.c_str(), &built);
-  if (error < 0) throw build_error("ip link show", name, error);
-  return Message(built);
-}
-
-Message delete_request(const std::string& name) {
-  const NamedLink link(rtnl_link_alloc());
-  if (!link) throw build_error("ip link delete", name, -NLE_NOMEM);
-  rtnl_link_set_name(link.get(), name.c_str());
-  nl_msg* built = nullptr;
-  const int error = rtnl_link_build_delete_request(link.get(), &built);
-  if (error < 0) throw build_error("ip link delete", name, error);
-  return Message(built);
+std::vector<std::byte> named_request(std::uint16_t type, std::string_view name) {
+  const ifinfomsg any{};  // index 0: the name tells which
+  MessageWriter writer;
+  writer.begin(type, NLM_F_REQUEST, std::as_bytes(std::span(&any, 1)));
+  writer.text(IFLA_IFNAME, name);
+  return writer.take();
 }
 
 std::optional<std::string> kind_in(std::span<const std::byte> link_info) {
@@ -99,9 +68,9 @@ std::optional<Link> decode_link(std::span<const std::byte> message) {
 
 std::optional<Link> find_link(Socket& socket, std::string_view name) {
   if (!can_be_a_name(name)) return std::nullopt;
-  const Message message = get_request(std::string(name));
+  std::vector<std::byte> message = named_request(RTM_GETLINK, name);
   std::optional<Link> found;
-  const Ack ack = socket.request(bytes_of(message), [&found](std::span<const std::byte> answer) {
+  const Ack ack = socket.request(message, [&found](std::span<const std::byte> answer) {
     if (std::optional<Link> link = decode_link(answer)) found = std::move(link);
   });
   if (ack.error == ENODEV) return std::nullopt;
@@ -112,8 +81,8 @@ std::optional<Link> find_link(Socket& socket, std::string_view name) {
 
 bool delete_link(Socket& socket, std::string_view name) {
   if (!can_be_a_name(name)) return false;
-  const Message message = delete_request(std::string(name));
-  const Ack ack = socket.request(bytes_of(message));
+  std::vector<std::byte> message = named_request(RTM_DELLINK, name);
+  const Ack ack = socket.request(message);
   if (ack.error == ENODEV) return false;
   if (!ack.ok()) throw link_error("ip link delete", name, ack);
   return true;

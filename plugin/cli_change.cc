@@ -170,7 +170,6 @@ Report version_report(bool json) {
       {"nlohmann-json",
        fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
       {"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
-      {"libnl", CROSSOVER_LIBNL_VERSION},
       {"libmnl", CROSSOVER_LIBMNL_VERSION}};
   if (json)
     return {dump({{"version", CROSSOVER_VERSION}, {"specVersions", conf::kSpecVersions}, {"libraries", libraries}}), 0};

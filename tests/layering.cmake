@@ -28,12 +28,11 @@ set(shared_by_tests fakes support)
 set(users_of_fmt/ conf ipam netlink plugin integration bench tests)
 set(users_of_nlohmann/ conf plugin integration bench tests)
 set(users_of_linux/ netlink plugin integration bench tests)
-set(users_of_netlink/ netlink tests)
 set(users_of_libmnl/ netlink tests)
 set(users_of_CLI/ plugin)
 set(users_of_doctest/ integration tests)
 set(users_of_benchmark/ bench)
-set(not_in_headers nlohmann/ linux/ netlink/ libmnl/ CLI/)
+set(not_in_headers nlohmann/ linux/ libmnl/ CLI/)
 
 # 3. System calls, and where they may be made: everything else of the product takes and returns values, or goes through
 #    a seam. First the headers that declare them (and the standard library's own ways to the disk), then the calls that

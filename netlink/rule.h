@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "conf/ip.h"
+#include "netlink/socket.h"
+
+// Policy routing rules (`ip rule`): values, and what is asked of the kernel about them.
+namespace netlink {
+
+/// The mark by which we know what is ours: FRA_PROTOCOL and rtm_protocol. Nobody else's, in iproute2's rt_protos or
+/// among the CNIs (unlike 2, 3, 4, 80, 186-192).
+inline constexpr std::uint8_t kOurProtocol = 157;
+
+inline constexpr std::uint32_t kMainTable = 254;
+
+struct Rule {
+  conf::Family family = conf::Family::kIpv4;
+  std::uint32_t priority = 0;
+  std::optional<conf::IpPrefix> from;  ///< nothing: all
+  std::optional<conf::IpPrefix> to;    ///< nothing: all
+  std::string iif;                     ///< empty: any
+  std::string oif;                     ///< empty: any
+  std::uint32_t mark = 0;              ///< with `mark_mask`; 0/0: any
+  std::uint32_t mark_mask = 0;
+  std::uint32_t table = kMainTable;
+  std::uint8_t action = 1;  ///< FR_ACT_*: 1 looks the table up; others are only ever read
+  /// Ignores routes of the table whose prefix is this long or shorter: 0 leaves the default route out.
+  std::optional<std::uint32_t> suppress_prefix_length;
+  bool inverted = false;  ///< `not`; only ever read
+  std::uint8_t protocol = kOurProtocol;
+  bool has_more = false;  ///< selectors that we do not know (uid, ports, l3mdev, tunnel); only ever read
+  bool operator==(const Rule&) const = default;
+
+  /// As `ip rule` prints it, with the priority in front and the protocol's number behind.
+  [[nodiscard]] std::string str() const;
+};
+
+/// Adds the rule unless one like it is there: then EEXIST. The kernel does not compare everything (suppression is left
+/// out), so EEXIST says "look", not "it is there".
+[[nodiscard]] Ack add_rule(Socket& socket, const Rule& rule);
+/// Deletes the rule with this priority, these selectors and this protocol; ENOENT if there is none.
+[[nodiscard]] Ack delete_rule(Socket& socket, const Rule& rule);
+/// All rules of a family in the order of evaluation. One dump; repeated a few times if the rules change meanwhile.
+/// CniError code 5 for what the kernel refuses, code 11 if they never stop changing.
+[[nodiscard]] std::vector<Rule> list_rules(Socket& socket, conf::Family family);
+
+// The messages. Pure.
+[[nodiscard]] std::vector<std::byte> encode_rule_add(const Rule& rule);
+[[nodiscard]] std::vector<std::byte> encode_rule_delete(const Rule& rule);
+[[nodiscard]] std::vector<std::byte> encode_rule_dump(conf::Family family);
+/// The rule in one RTM_NEWRULE message, header included; nothing if it is another message, malformed, or of neither
+/// family.
+[[nodiscard]] std::optional<Rule> decode_fib_rule(std::span<const std::byte> message);
+
+}  // namespace netlink
