@@ -115,8 +115,9 @@ struct ListedRule {
 
 // The operations. Every one that adds may say that it must be new (`exclusive`): then what is there already makes the
 // batch fail with EEXIST. Without, the kernel lets the same be added again: a table, chain or set of the same kind, an
-// element of the same data. What differs is EEXIST (an element's data, a set's types, a chain's hook or priority), or
-// EBUSY, EOPNOTSUPP or EINVAL where older kernels say so. A deletion of what is not there is ENOENT.
+// element of the same data. What differs is EEXIST (an element's data, a set's types) or EOPNOTSUPP (a chain's hook or
+// priority; EEXIST for some kernels). A base chain that is added again gets the policy it is added with. A deletion of
+// what is not there is ENOENT.
 struct AddTable {
   NftTable table;
   bool exclusive = false;
