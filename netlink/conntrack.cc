@@ -131,6 +131,15 @@ Ack dump(Socket& socket, const std::vector<std::byte>& request, const std::funct
   return ack;
 }
 
+/// Those with ports: only they are redirected, and the deletion of others would need more of their tuple.
+bool has_ports(const Flow& flow) {
+  constexpr std::uint8_t kTcp = 6;
+  constexpr std::uint8_t kUdp = 17;
+  constexpr std::uint8_t kSctp = 132;
+  const std::uint8_t protocol = flow.original.protocol;
+  return protocol == kTcp || protocol == kUdp || protocol == kSctp;
+}
+
 std::vector<std::byte> address_dump() {
   const std::array<std::byte, sizeof(ifaddrmsg)> any{};
   MessageWriter writer;
@@ -160,7 +169,7 @@ std::optional<Flow> decode_flow(std::span<const std::byte> message) {
   return Flow{.original = *original, .reply = *reply, .zone = *zone, .id = *id_number};
 }
 
-std::optional<conf::IpAddr> decode_address(std::span<const std::byte> message) {
+std::optional<conf::IpAddr> decode_local_address(std::span<const std::byte> message) {
   const auto attributes = open(message, RTM_NEWADDR, sizeof(ifaddrmsg));
   if (!attributes) return std::nullopt;
   const auto number = std::to_integer<std::uint8_t>(message[NLMSG_HDRLEN]);
@@ -194,7 +203,7 @@ Flushed KernelFlows::flush(conf::Family family, const Matches& matches) {
       *netfilter_, encode_flow_dump(family), [&found] { found.clear(); },
       [&](std::span<const std::byte> answer) {
         auto flow = decode_flow(answer);
-        if (flow && matches(*flow)) found.push_back(*flow);
+        if (flow && has_ports(*flow) && matches(*flow)) found.push_back(*flow);
       });
   if (says_absent(listed)) return {.deleted = 0, .available = false};
   if (!listed.ok()) throw refused("list flows", listed);
@@ -214,7 +223,7 @@ std::set<conf::IpAddr> KernelFlows::local_addresses() {
   const Ack ack = dump(
       *route_, address_dump(), [&found] { found.clear(); },
       [&found](std::span<const std::byte> answer) {
-        if (const auto addr = decode_address(answer)) found.insert(*addr);
+        if (const auto addr = decode_local_address(answer)) found.insert(*addr);
       });
   if (!ack.ok()) throw refused("list addresses", ack);
   return found;

@@ -46,9 +46,9 @@ class Flows {
  public:
   using Matches = std::function<bool(const Flow&)>;
   virtual ~Flows() = default;
-  /// Deletes the entries of `family` that match; one dump, one request for each deleted. An entry that ended by itself
-  /// meanwhile counts as not deleted. CniError code 5 for what the kernel refuses, code 11 if the dump was interrupted
-  /// again and again.
+  /// Deletes the entries of `family` that match, among those of tcp, udp and sctp; one dump, one request for each. An
+  /// entry that ended by itself meanwhile counts as not deleted. CniError code 5 for what the kernel refuses, code 11
+  /// if the dump was interrupted again and again.
   virtual Flushed flush(conf::Family family, const Matches& matches) = 0;
   /// The addresses of this host's links, both families: a flow whose original destination is none of them is transit,
   /// and none of ours. 127.0.0.0/8 is local as a whole and not listed address by address: see is_local.
@@ -74,7 +74,7 @@ class KernelFlows final : public Flows {
 [[nodiscard]] std::optional<Flow> decode_flow(std::span<const std::byte> message);
 
 /// The address in one RTM_NEWADDR message, header included; nothing if it is another message or malformed. Pure.
-[[nodiscard]] std::optional<conf::IpAddr> decode_address(std::span<const std::byte> message);
+[[nodiscard]] std::optional<conf::IpAddr> decode_local_address(std::span<const std::byte> message);
 
 /// The requests: all flows of a family; the deletion of one (by its tuple, zone and id). Pure.
 [[nodiscard]] std::vector<std::byte> encode_flow_dump(conf::Family family);
