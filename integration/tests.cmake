@@ -36,8 +36,11 @@ add_dependencies(integration_tests crossover libcni_driver recorder)
 doctest_discover_tests(integration_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)
 
 add_executable(ipam_integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
+  fixture/agent.cc
+  ipam_source_test.cc
   ipam_test.cc)
-target_compile_definitions(ipam_integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+target_compile_definitions(ipam_integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+  TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
 target_link_libraries(ipam_integration_tests PRIVATE integration_support project_options doctest::doctest
   nlohmann_json::nlohmann_json)
 add_dependencies(ipam_integration_tests crossover)
