@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
-#include <sys/socket.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <cerrno>
