@@ -19,6 +19,7 @@
 #include "plugin/http.h"
 #include "plugin/lock.h"
 
+#include "plugin/portmap.h"
 namespace plugin {
 namespace {
 
@@ -136,3 +137,4 @@ std::string dispatch(System& system, Role role, const conf::Request& request, st
 }
 
 }  // namespace plugin
+  if (role == Role::kPortmap) return run_portmap(system, request, stdin_text);

@@ -15,6 +15,7 @@
 #include "conf/json.h"
 #include "conf/request.h"
 #include "conf/version.h"
+#include "netlink/nft_client.h"
 #include "plugin/cli.h"
 #include "plugin/dispatch.h"
 #include "plugin/role.h"
@@ -128,11 +129,17 @@ int main(int argc, char** argv) {
   plugin::KernelPods pods;
   plugin::SocketAgent agent;
   plugin::RealClock clock;
+  netlink::KernelFirewall firewall;
+  netlink::KernelFlows flows;
+  netlink::KernelHostLinks host_links;
   plugin::System system{.disk = disk,
                         .runner = runner,
                         .pods = pods,
                         .agent = agent,
                         .clock = clock,
+                        .firewall = firewall,
+                        .flows = flows,
+                        .host_links = host_links,
                         .boot_id = read_boot_id(disk),
                         .started_ns = clock.boot_ns(),
                         .environment = inherited_environment(),

@@ -8,6 +8,9 @@
 #include <vector>
 
 #include "conf/disk.h"
+#include "netlink/conntrack.h"
+#include "netlink/firewall.h"
+#include "netlink/host_link.h"
 #include "plugin/agent.h"
 #include "plugin/exec.h"
 #include "plugin/pods.h"
@@ -36,6 +39,7 @@ struct Places {
   std::string host_local = "/var/lib/cni/networks";   ///< host-local's default dataDir
   std::string flannel = "/var/lib/cni/flannel";       ///< flannel's file for each container
   std::string cilium_socket = "/var/run/cilium/cilium.sock";
+  std::string sysctl = "/proc/sys";
 };
 
 /// The running program, so that a list that names it is never run.
@@ -50,6 +54,9 @@ struct System {
   Pods& pods;
   Agent& agent;
   Clock& clock;
+  netlink::Firewall& firewall;
+  netlink::Flows& flows;
+  netlink::HostLinks& host_links;
   std::string boot_id;
   std::uint64_t started_ns = 0;          ///< Clock::boot_ns when the process began
   std::vector<std::string> environment;  ///< what delegates inherit, "K=V"

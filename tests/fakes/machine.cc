@@ -86,6 +86,9 @@ plugin::System Machine::process() {
           .pods = pods,
           .agent = agent,
           .clock = clock,
+          .firewall = firewall,
+          .flows = flows,
+          .host_links = host_links,
           .boot_id = boot_id,
           .started_ns = clock.boot_ns(),
           .environment = {"PATH=/usr/bin", "CNI_COMMAND=inherited"},
@@ -93,7 +96,8 @@ plugin::System Machine::process() {
           .places = {.libcni_cache = cache_dir(),
                      .host_local = lease_dir(),
                      .flannel = dir_ + "/flannel",
-                     .cilium_socket = dir_ + "/cilium.sock"}};
+                     .cilium_socket = dir_ + "/cilium.sock",
+                     .sysctl = dir_ + "/sys"}};
 }
 
 conf::Request Machine::request(conf::Verb verb, const std::string& id, const std::string& netns) const {

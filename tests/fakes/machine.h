@@ -12,6 +12,7 @@
 #include "plugin/cli.h"
 #include "plugin/system.h"
 #include "tests/fakes/fault.h"
+#include "tests/fakes/nft.h"
 #include "tests/fakes/world.h"
 
 // One node for one test: a temporary directory with net.d, a state directory and plugins' programs, and the fakes
@@ -35,6 +36,10 @@ class Machine {
   FaultPods pods{namespaces, fate};
   FakeAgent agent;
   FakeClock clock;
+  FakeFirewall ruleset;
+  FaultFirewall firewall{ruleset, fate};
+  FakeFlows flows;
+  FakeHostLinks host_links;
   conf::Settings settings;  ///< netDir and stateDir are set
   std::string boot_id = "b001";
   std::string cni_version = "1.0.0";

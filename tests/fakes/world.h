@@ -14,6 +14,7 @@
 #include "conf/disk.h"
 #include "conf/json.h"
 #include "conf/request.h"
+#include "netlink/host_link.h"
 #include "plugin/agent.h"
 #include "plugin/exec.h"
 #include "plugin/pods.h"
@@ -140,6 +141,16 @@ class FakeAgent final : public plugin::Agent {
 /// Goes on by a millisecond whenever somebody looks.
 class FakeClock final : public plugin::Clock {
  public:
+/// Links of the host by the addresses that are reached over them.
+class FakeHostLinks final : public netlink::HostLinks {
+ public:
+  std::map<conf::IpAddr, netlink::HostLink> links;
+  [[nodiscard]] std::optional<netlink::HostLink> towards(const conf::IpAddr& addr) override {
+    const auto found = links.find(addr);
+    return found == links.end() ? std::nullopt : std::optional<netlink::HostLink>(found->second);
+  }
+};
+
   [[nodiscard]] std::int64_t unix_ms() override { return now_ms_ += 1; }
   [[nodiscard]] std::uint64_t boot_ns() override { return static_cast<std::uint64_t>(now_ms_ += 1) * 1'000'000U; }
   void sleep(std::chrono::milliseconds time) override { now_ms_ += time.count(); }
