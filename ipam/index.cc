@@ -143,7 +143,8 @@ std::string block_file(const conf::IpPrefix& cidr) {
 std::optional<conf::IpPrefix> block_of_file(std::string name) {
   std::replace(name.begin(), name.end(), '_', '/');
   std::replace(name.begin(), name.end(), '-', ':');
-  return conf::IpPrefix::parse(name);
+  const std::optional<conf::IpPrefix> cidr = conf::IpPrefix::parse(name);
+  return cidr && !cidr->has_host_bits() && cidr->str() == name ? cidr : std::nullopt;
 }
 
 }  // namespace ipam

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "conf/error.h"
 #include "conf/json.h"
 #include "conf/stable_hash.h"
@@ -61,7 +63,7 @@ std::optional<Lease> parse_lease(std::string_view text) {
     out.network = conf::string_member(object, "network", "lease").value_or("");
     out.boot_id = conf::string_member(object, "bootID", "lease").value_or("");
     out.netns = conf::string_member(object, "netns", "lease").value_or("");
-    out.netns_inode = static_cast<std::uint64_t>(number(object, "inode"));
+    out.netns_inode = static_cast<std::uint64_t>(std::max<std::int64_t>(0, number(object, "inode")));
     out.pod = conf::string_member(object, "pod", "lease").value_or("");
     out.taken_ms = number(object, "taken");
     return out;
