@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include "conf/attachment_name.h"
 #include "conf/error.h"
 #include "conf/json.h"
@@ -18,6 +20,7 @@ constexpr std::size_t kMaxBytes = std::size_t{2} << 20U;
 constexpr std::string_view kSumKey = ",\"sum\":\"";
 constexpr std::string_view kWhat = "record";
 constexpr std::size_t kHashDigits = 16;
+constexpr std::chrono::hours kUnfinished{1};
 
 std::string ending(std::string_view text) { return fmt::format("{}{:016x}\"}}\n", kSumKey, conf::stable_hash(text)); }
 
@@ -138,6 +141,15 @@ std::vector<PortRecord> PortRecords::all() {
   for (const std::string& name : names())
     if (std::optional<PortRecord> record = find(name)) out.push_back(std::move(*record));
   return out;
+}
+
+void PortRecords::clear_unfinished(std::int64_t now_ms) {
+  const std::chrono::system_clock::time_point now{std::chrono::milliseconds(now_ms)};
+  for (const conf::DirEntry& entry : disk_.list(dir_)) {
+    if (!entry.name.starts_with('.') || !entry.name.ends_with(".tmp")) continue;
+    const std::optional<conf::FileInfo> info = disk_.info(path(entry.name));
+    if (info && now - info->modified > kUnfinished) (void)disk_.remove(path(entry.name));
+  }
 }
 
 }  // namespace plugin

@@ -188,12 +188,17 @@ PortSwitch::Outcome PortSwitch::try_install(const PortRecord& record, const std:
     for (const PortElement& one : wanted) adds.add(one.set, one.element);
     adds.into_adds(batch);
   }
-  if (!record.localnet.empty())
-    batch.add(netlink::AddElements{.table = crossover_table(),
-                                   .set = std::string(kLocalnetSet),
-                                   .elements = {localnet_element(record.localnet, owner_name(record.owner))}});
+  if (!record.localnet.empty()) hold_open(record, looking, batch);
   if (!looking && !adds_conditions) generation.reset();
   return commit(batch, generation);
+}
+
+// The same again is no error: the link may have another holder, and who is right before us may be letting go of it.
+void PortSwitch::hold_open(const PortRecord& record, bool looking, NftBatch& batch) {
+  const std::string set(kLocalnetSet);
+  const NftElement element = localnet_element(record.localnet, owner_name(record.owner));
+  if (looking && system_.firewall.element(crossover_table(), set, element.key)) return;
+  batch.add(netlink::AddElements{.table = crossover_table(), .set = set, .elements = {element}});
 }
 
 void PortSwitch::replace_or_add(const PortRecord& record, const std::vector<PortElement>& wanted, NftBatch& batch) {

@@ -65,6 +65,7 @@ class PortSwitch {
   [[nodiscard]] Outcome try_remove(const std::string& owner, const std::vector<PortElement>& elements,
                                    const PortRecord* record);
   [[nodiscard]] Outcome try_restore(bool& changed);
+  void hold_open(const PortRecord& record, bool looking, netlink::NftBatch& batch);
   void replace_or_add(const PortRecord& record, const std::vector<PortElement>& wanted, netlink::NftBatch& batch);
   void refuse_if_alive(const PortRecord& record, const PortElement& wanted, const std::string& holder);
 

@@ -114,6 +114,7 @@ std::string gc(System& system, const PortConfig& config) {
       problems.push_back(fmt::format("{}: {}", name, error.what()));
     }
   }
+  ports.records().clear_unfinished(system.clock.unix_ms());
   if (problems.empty()) return {};
   throw CniError(Code::kIo, "garbage collection is incomplete", joined(problems));
 }
