@@ -6,19 +6,14 @@
 //
 //   overhead BIN_DIR [--rounds N] [--crowd N] [--disk DIR]    BIN_DIR holds crossover and noop_delegate; needs root
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
 
 #include "bench/measure.h"
+#include "bench/stage.h"
 
 namespace {
 
@@ -34,34 +29,6 @@ struct Setup {
   unsigned rounds = 200;
   unsigned crowd = 200;
 };
-
-void write_file(const fs::path& path, const std::string& text) {
-  fs::create_directories(path.parent_path());
-  std::ofstream(path) << text;
-}
-
-// Own mount and network namespaces, so that nothing of the machine's is touched and all goes with the process.
-void isolate() {
-  if (::unshare(CLONE_NEWNS | CLONE_NEWNET) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-    bench::give_up("cannot make namespaces: run it as root");
-}
-
-void mount_tmpfs(const fs::path& at) {
-  fs::create_directories(at);
-  if (::mount("tmpfs", at.c_str(), "tmpfs", 0, "mode=0700") != 0)
-    bench::give_up("cannot mount tmpfs on " + at.string());
-}
-
-// A network namespace held under a path, as runtimes hold a pod's.
-fs::path make_netns(const fs::path& path) {
-  const int own = ::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-  write_file(path, "");
-  if (own < 0 || ::unshare(CLONE_NEWNET) != 0) bench::give_up("cannot make a network namespace");
-  const bool bound = ::mount("/proc/self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) == 0;
-  if (::setns(own, CLONE_NEWNET) != 0 || !bound) bench::give_up("cannot keep a network namespace");
-  (void)::close(own);  // back in ours
-  return path;
-}
 
 std::vector<std::string> call_env(const Setup& setup, const std::string& verb, const std::string& id,
                                   const fs::path& netns) {
@@ -94,8 +61,8 @@ std::string noop_conf(const std::string& name) {
 }
 
 void use_list(const Setup& setup, const std::string& plugin) {
-  write_file(setup.work / "net.d" / "10-bench.conflist",
-             fmt::format(R"({{"cniVersion":"1.0.0","name":"bench","plugins":[{}]}})", plugin));
+  bench::write_file(setup.work / "net.d" / "10-bench.conflist",
+                    fmt::format(R"({{"cniVersion":"1.0.0","name":"bench","plugins":[{}]}})", plugin));
 }
 
 struct Pair {
@@ -150,7 +117,7 @@ void crowd(const Setup& setup) {
       R"("type":"ptp","ipam":{"type":"host-local","dataDir":"/var/lib/cni/bench","ranges":[[{"subnet":"10.250.0.0/16"}]]})";
   use_list(setup, "{" + ptp + "}");
   std::vector<fs::path> pods;
-  for (unsigned i = 0; i < setup.crowd; ++i) pods.push_back(make_netns(setup.work / "pods" / std::to_string(i)));
+  for (unsigned i = 0; i < setup.crowd; ++i) pods.push_back(bench::make_netns(setup.work / "pods" / std::to_string(i)));
   std::vector<double> ratios;
   for (int round = 0; round < 3; ++round) {
     std::map<std::string, std::vector<Program>> calls;
@@ -223,13 +190,13 @@ Setup parse(int argc, char** argv, fs::path& disk) {
 }
 
 void measure(Setup& setup, const fs::path& disk) {
-  isolate();
+  bench::isolate();
   setup.work = "/tmp/crossover-bench";
-  mount_tmpfs(setup.work);
-  mount_tmpfs("/var/lib/cni");
+  bench::mount_tmpfs(setup.work);
+  bench::mount_tmpfs("/var/lib/cni");
   fs::create_directories(setup.work / "bin");
   for (const char* name : {"crossover", "noop_delegate"}) fs::copy_file(setup.bin / name, setup.work / "bin" / name);
-  const fs::path netns = make_netns(setup.work / "pod");
+  const fs::path netns = bench::make_netns(setup.work / "pod");
   const fs::path on_disk = disk / "bench-state";
 
   fmt::print("start-up, median of {}\n", setup.rounds);
