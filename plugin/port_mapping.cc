@@ -84,8 +84,8 @@ std::optional<PortProtocol> parse_protocol(std::string_view text) {
 
 bool is_loopback(const IpAddr& addr) {
   if (addr.family == Family::kIpv4) return addr.bytes[0] == 127;
-  static const IpAddr kLoopback = *IpAddr::parse("::1");
-  return addr == kLoopback;
+  static const IpAddr loopback = *IpAddr::parse("::1");
+  return addr == loopback;
 }
 
 IpAddr unspecified(Family family) {

@@ -237,16 +237,16 @@ bool in_place(const std::vector<netlink::ListedRule>& listed, const PortLayout& 
 }  // namespace
 
 const netlink::NftTable& crossover_table() {
-  static const netlink::NftTable kTable{.family = netlink::NftFamily::kInet, .name = "crossover"};
-  return kTable;
+  static const netlink::NftTable table{.family = netlink::NftFamily::kInet, .name = "crossover"};
+  return table;
 }
 
 bool is_port_chain(std::string_view name) { return name.starts_with("hostports"); }
 bool is_port_set(std::string_view name) { return name.starts_with("ports"); }
 
 const PortLayout& fixed_layout() {
-  static const PortLayout kLayout = make_fixed_layout();
-  return kLayout;
+  static const PortLayout layout = make_fixed_layout();
+  return layout;
 }
 
 bool has_fixed_rules(const std::vector<netlink::ListedRule>& rules) { return in_place(rules, fixed_layout()); }
