@@ -3,7 +3,7 @@
 
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <sys/socket.h>
+#include <netinet/in.h>
 
 #include <array>
 #include <cerrno>
