@@ -20,7 +20,7 @@ using conf::CniError;
 using conf::Code;
 using conf::Request;
 
-constexpr std::size_t kMaxResolvConf = 64 * 1024;
+constexpr std::size_t kMaxResolvConf = std::size_t{64} << 10;
 
 std::string store_dir(const std::string& state_dir) { return state_dir + "/ipam"; }
 
@@ -110,6 +110,41 @@ void require_one_a_family(const Config& config) {
                                    config.cni_version));
 }
 
+// The block of `want` that has `address` and would give it now; null if there is none.
+const Block* block_for(const Want& want, const conf::IpPrefix& address) {
+  if (want.address && *want.address != address.addr) return nullptr;
+  for (const Block& block : want.blocks) {
+    const std::optional<std::uint32_t> offset = block.offset_of(address.addr);
+    if (block.cidr == address.masked() && offset && block.may_hand_out(*offset)) return &block;
+  }
+  return nullptr;
+}
+
+// What the lease gives for these wants, one for each; nothing if they ask for anything else.
+std::optional<std::vector<Taken>> answer_of(const Lease& lease, const std::vector<Want>& wants) {
+  if (lease.addresses.size() != wants.size()) return std::nullopt;
+  std::vector<Taken> out;
+  for (std::size_t i = 0; i < wants.size(); ++i) {
+    const Block* const block = block_for(wants[i], lease.addresses[i]);
+    if (block == nullptr) return std::nullopt;
+    out.push_back({lease.addresses[i], block->gateway});
+  }
+  return out;
+}
+
+// The same ADD again, after one that was killed between its lease and its link. A link with these addresses makes it a
+// live pod, which is refused: a main plugin whose ADD fails gives its addresses back, and they would be the pod's.
+std::optional<std::vector<Taken>> given_before(const Host& host, const Request& request, const Config& config,
+                                               const Taker& taker, Store& store) {
+  const std::optional<Lease> lease = store.find(taker.owner);
+  const bool is_same = lease && lease->boot_id == host.boot_id && lease->network == taker.network &&
+                       lease->netns_inode != 0 && lease->netns_inode == taker.netns_inode;
+  if (!is_same || !host.carries) return std::nullopt;
+  std::optional<std::vector<Taken>> out = answer_of(*lease, config.wants);
+  if (!out || host.carries(request.netns, taker.owner.ifname, lease->addresses)) return std::nullopt;
+  return out;
+}
+
 std::string add(const Host& host, const Request& request, Config& config) {
   require_one_a_family(config);
   import_leases(host, config);
@@ -121,6 +156,7 @@ std::string add(const Host& host, const Request& request, Config& config) {
                     .pod = pod_of(request),
                     .now_ms = host.now_ms};
   Store store(host.disk, options(host, config));
+  if (const auto before = given_before(host, request, config, taker, store)) return result_of(config, *before, dns);
   return result_of(config, store.take(config.wants, taker, is_dead(host)), dns);
 }
 

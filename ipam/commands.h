@@ -6,8 +6,10 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "conf/disk.h"
+#include "conf/ip.h"
 #include "conf/request.h"
 
 // The verbs of crossover-ipam.
@@ -24,6 +26,9 @@ struct Host {
   std::string boot_id;
   std::int64_t now_ms = 0;
   std::function<std::uint64_t(const std::string& netns)> netns_inode;  ///< 0 if it cannot be told
+  /// Whether `ifname` is in that namespace and has one of these addresses; throws what keeps it from being told.
+  std::function<bool(const std::string& netns, const std::string& ifname, const std::vector<conf::IpPrefix>&)> carries =
+      {};
   /// GET `target` over the socket of Cilium's agent. All calls of one run end within 500 ms.
   std::function<AgentSaid(std::string_view target)> ask_agent = {};
   /// One line for the person on the node; it never fails a call.
@@ -33,8 +38,10 @@ struct Host {
 };
 
 /// Runs `request` on the configuration `stdin_text`. What goes to stdout is returned; errors are thrown as CniError:
-/// those of parse_config and Store, code 11 (STATUS: 50) when a source of blocks has never answered, code 3 when a
-/// CHECK finds no lease or other addresses than prevResult has, code 50 when a STATUS finds a family with nothing left.
+/// those of parse_config and Store (code 100 not for an ADD that a killed one left its lease to: the same boot,
+/// namespace, network and addresses as would be given now, and no interface that has them; it gets them again), code 11
+/// (STATUS: 50) when a source of blocks has never answered, code 3 when a CHECK finds no lease or other addresses than
+/// prevResult has, code 50 when a STATUS finds a family with nothing left.
 [[nodiscard]] std::string run(const Host& host, const conf::Request& request, std::string_view stdin_text);
 
 /// The `dns` of a result, as JSON, from the text of a resolv.conf.

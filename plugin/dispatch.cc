@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -18,8 +19,8 @@
 #include "plugin/events.h"
 #include "plugin/http.h"
 #include "plugin/lock.h"
-
 #include "plugin/portmap.h"
+
 namespace plugin {
 namespace {
 
@@ -55,6 +56,15 @@ std::uint64_t netns_inode(System& system, const std::string& path) {
   } catch (const conf::CniError&) {
     return 0;
   }
+}
+
+bool carries(System& system, const std::string& netns, const std::string& ifname,
+             const std::vector<conf::IpPrefix>& addresses) {
+  const std::vector<conf::IpPrefix> there = system.pods.addresses(netns, ifname);
+  return std::any_of(there.begin(), there.end(), [&](const conf::IpPrefix& one) {
+    return std::any_of(addresses.begin(), addresses.end(),
+                       [&](const conf::IpPrefix& leased) { return leased.addr == one.addr; });
+  });
 }
 
 /// Asks Cilium's agent; from the first question on there are 500 ms for all of them.
@@ -102,13 +112,18 @@ void warn(System& system, const conf::Request& request, std::string_view stdin_t
 
 std::string run_ipam(System& system, const conf::Request& request, std::string_view stdin_text) {
   Questions questions(system);
-  const ipam::Host host{.disk = system.disk,
-                        .boot_id = system.boot_id,
-                        .now_ms = system.clock.unix_ms(),
-                        .netns_inode = [&system](const std::string& path) { return netns_inode(system, path); },
-                        .ask_agent = [&](std::string_view target) { return questions.ask(target); },
-                        .warn = [&](const std::string& text) { warn(system, request, stdin_text, text); },
-                        .sleep = [&system](std::chrono::milliseconds time) { system.clock.sleep(time); }};
+  const ipam::Host host{
+      .disk = system.disk,
+      .boot_id = system.boot_id,
+      .now_ms = system.clock.unix_ms(),
+      .netns_inode = [&system](const std::string& path) { return netns_inode(system, path); },
+      .carries =
+          [&system](const std::string& netns, const std::string& ifname, const std::vector<conf::IpPrefix>& addresses) {
+            return carries(system, netns, ifname, addresses);
+          },
+      .ask_agent = [&](std::string_view target) { return questions.ask(target); },
+      .warn = [&](const std::string& text) { warn(system, request, stdin_text, text); },
+      .sleep = [&system](std::chrono::milliseconds time) { system.clock.sleep(time); }};
   return ipam::run(host, request, stdin_text);
 }
 
@@ -129,6 +144,7 @@ std::string_view role_name(Role role) {
 std::string dispatch(System& system, Role role, const conf::Request& request, std::string_view stdin_text) {
   if (request.verb == conf::Verb::kVersion) return version(stdin_text);
   if (role == Role::kIpam) return run_ipam(system, request, stdin_text);
+  if (role == Role::kPortmap) return run_portmap(system, request, stdin_text);
   for (const Entry& entry : kTable)
     if (entry.role == role && entry.verb == request.verb)
       return entry.command(system, request, conf::parse_netconf(stdin_text, request.verb));
@@ -137,4 +153,3 @@ std::string dispatch(System& system, Role role, const conf::Request& request, st
 }
 
 }  // namespace plugin
-  if (role == Role::kPortmap) return run_portmap(system, request, stdin_text);

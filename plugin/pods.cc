@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/pods.h"
 
+#include "netlink/address.h"
 #include "netlink/link.h"
 
 namespace plugin {
@@ -11,6 +12,14 @@ std::optional<PodNetns> KernelPods::look(const std::string& path, const std::str
   netlink::Socket socket = netns->route_socket();
   return PodNetns{
       .id = netns->id(), .is_ours = netns->is_current(), .has_link = netlink::find_link(socket, ifname).has_value()};
+}
+
+std::vector<conf::IpPrefix> KernelPods::addresses(const std::string& path, const std::string& ifname) {
+  const std::optional<netlink::Netns> netns = netlink::Netns::open(path);
+  if (!netns) return {};
+  netlink::Socket socket = netns->route_socket();
+  const std::optional<netlink::Link> link = netlink::find_link(socket, ifname);
+  return link ? netlink::addresses_of(socket, link->index) : std::vector<conf::IpPrefix>{};
 }
 
 bool KernelPods::delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) {

@@ -3,7 +3,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "conf/ip.h"
 #include "netlink/netns.h"
 
 // What we look at, and rarely do, inside a pod's network namespace.
@@ -20,6 +22,9 @@ class Pods {
   virtual ~Pods() = default;
   /// Nothing if there is no namespace under `path`; code 8 if what is there is none.
   [[nodiscard]] virtual std::optional<PodNetns> look(const std::string& path, const std::string& ifname) = 0;
+  /// The addresses of `ifname` in the namespace under `path`; empty if there is no such namespace or interface. Errors
+  /// as look's.
+  [[nodiscard]] virtual std::vector<conf::IpPrefix> addresses(const std::string& path, const std::string& ifname) = 0;
   /// Deletes `ifname` in the namespace under `path`, if that still is `expected` and not ours; false if there was
   /// nothing to delete.
   virtual bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) = 0;
@@ -28,6 +33,7 @@ class Pods {
 class KernelPods final : public Pods {
  public:
   [[nodiscard]] std::optional<PodNetns> look(const std::string& path, const std::string& ifname) override;
+  [[nodiscard]] std::vector<conf::IpPrefix> addresses(const std::string& path, const std::string& ifname) override;
   bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) override;
 };
 

@@ -230,6 +230,11 @@ std::optional<plugin::PodNetns> FaultPods::look(const std::string& path, const s
   return real_.look(path, ifname);
 }
 
+std::vector<conf::IpPrefix> FaultPods::addresses(const std::string& path, const std::string& ifname) {
+  if (fate_.look_fails("addresses " + path)) throw conf::system_error(conf::Code::kIo, "open", path, EMFILE);
+  return real_.addresses(path, ifname);
+}
+
 bool FaultPods::delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) {
   const Harm harm = fate_.step("delete_link " + path + ' ' + ifname);
   if (harm == Harm::kKill) fate_.die();

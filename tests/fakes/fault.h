@@ -117,6 +117,7 @@ class FaultPods final : public plugin::Pods {
  public:
   FaultPods(plugin::Pods& real, Fate& fate) : real_(real), fate_(fate) {}
   [[nodiscard]] std::optional<plugin::PodNetns> look(const std::string& path, const std::string& ifname) override;
+  [[nodiscard]] std::vector<conf::IpPrefix> addresses(const std::string& path, const std::string& ifname) override;
   bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) override;
 
  private:

@@ -104,6 +104,16 @@ std::optional<plugin::PodNetns> FakePods::look(const std::string& path, const st
       .id = pod->second.id, .is_ours = pod->second.is_ours, .has_link = pod->second.links.count(ifname) != 0};
 }
 
+void FakePods::add_address(const std::string& path, const std::string& ifname, const std::string& address) {
+  pods_.at(path).addresses[ifname].push_back(conf::IpPrefix::parse(address).value());
+}
+
+std::vector<conf::IpPrefix> FakePods::addresses(const std::string& path, const std::string& ifname) {
+  if (!look(path, ifname)) return {};
+  Pod& pod = pods_.at(path);
+  return pod.links.count(ifname) != 0 ? pod.addresses[ifname] : std::vector<conf::IpPrefix>{};
+}
+
 bool FakePods::delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) {
   const auto pod = pods_.find(path);
   if (pod == pods_.end() || pod->second.is_ours || !pod->second.id.same_as(expected)) return false;

@@ -36,6 +36,7 @@ class FakePods final : public plugin::Pods {
   void add_host(const std::string& path);
   void add_link(const std::string& path, const std::string& ifname);
   void remove_link(const std::string& path, const std::string& ifname);
+  void add_address(const std::string& path, const std::string& ifname, const std::string& address);
   void remove_all() { pods_.clear(); }
 
   [[nodiscard]] bool has(const std::string& path) const { return pods_.count(path) != 0; }
@@ -44,6 +45,7 @@ class FakePods final : public plugin::Pods {
   [[nodiscard]] std::set<std::string> links() const;
 
   [[nodiscard]] std::optional<plugin::PodNetns> look(const std::string& path, const std::string& ifname) override;
+  [[nodiscard]] std::vector<conf::IpPrefix> addresses(const std::string& path, const std::string& ifname) override;
   bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) override;
 
  private:
@@ -52,6 +54,7 @@ class FakePods final : public plugin::Pods {
     bool is_netns = true;
     bool is_ours = false;
     std::set<std::string> links;
+    std::map<std::string, std::vector<conf::IpPrefix>> addresses;  ///< by link
   };
   std::map<std::string, Pod> pods_;
   std::uint64_t made_ = 0;

@@ -23,12 +23,14 @@ struct Plugin {
   Host host{disk, "boot-1", 1'000'000, [](const std::string&) { return std::uint64_t{7}; }};
   std::string version = "1.1.0";
   std::string name = "net";
+  std::string netns = "/n";
   std::string section = R"("podCIDRs":["10.1.0.0/29","fd00::/125"])";
 
   std::string run(Verb verb, std::size_t number, const std::string& rest = "") {
     conf::Request request;
     request.verb = verb;
     request.id = pod(number);
+    request.netns = netns;
     request.args = "K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";
     return ipam::run(host, request,
                      fmt::format(R"({{"cniVersion":"{}","name":"{}","ipam":{{"type":"x","stateDir":"{}",{}}}{}}})",
@@ -113,6 +115,78 @@ TEST_CASE("GC frees what its network's list does not name, and nothing without a
   plugin.host.boot_id = "boot-2";
   (void)plugin.run(Verb::kGc, 0, R"(,"cni.dev/valid-attachments":[])");
   CHECK(refusal_of([&] { return plugin.run(Verb::kCheck, 4); }).code() == 3);
+}
+
+TEST_CASE("the same ADD again gets the same addresses, as long as no link has them") {
+  Plugin plugin;
+  bool is_live = false;
+  std::string asked;
+  plugin.host.carries = [&](const std::string& netns, const std::string& ifname,
+                            const std::vector<conf::IpPrefix>& addresses) {
+    asked = fmt::format("{} {} {} {}", netns, ifname, addresses.at(0).str(), addresses.at(1).str());
+    return is_live;
+  };
+  const std::string first = plugin.run(Verb::kAdd, 1);
+  CHECK(asked.empty());
+  CHECK(plugin.run(Verb::kAdd, 1) == first);
+  CHECK(asked == "/n eth0 10.1.0.2/29 fd00::2/125");
+  CHECK(plugin.run(Verb::kAdd, 1, R"(,"runtimeConfig":{"ips":["10.1.0.2"]})") == first);
+  is_live = true;
+  const conf::CniError live = refusal_of([&] { return plugin.run(Verb::kAdd, 1); });
+  CHECK(live.code() == 100);
+  CHECK(live.details() == "eth0 of container pod1 has 10.1.0.2; a DEL must come first");
+  CHECK(plugin.run(Verb::kAdd, 2).find("10.1.0.3/29") != std::string::npos);
+}
+
+TEST_CASE("an ADD again that asks for anything else is refused, and the lease stays") {
+  Plugin plugin;
+  plugin.host.carries = [](const std::string&, const std::string&, const std::vector<conf::IpPrefix>&) {
+    return false;
+  };
+  const std::string first = plugin.run(Verb::kAdd, 1);
+  const auto code = [&](const std::string& rest = "") {
+    return refusal_of([&] { return plugin.run(Verb::kAdd, 1, rest); }).code();
+  };
+  CHECK(code(R"(,"runtimeConfig":{"ips":["10.1.0.3"]})") == 100);
+  plugin.name = "other";
+  CHECK(code() == 100);
+  plugin.name = "net";
+  const std::string section = plugin.section;
+  for (const std::string changed : {R"("podCIDRs":["10.1.0.0/29"])", R"("podCIDRs":["10.1.0.0/28","fd00::/125"])",
+                                    R"("podCIDRs":["10.1.8.0/29","fd00::/125"])",
+                                    R"("podCIDRs":["10.1.0.0/29","fd00::/125"],"exclude":["10.1.0.2"])"}) {
+    CAPTURE(changed);
+    plugin.section = changed;
+    CHECK(code() == 100);
+  }
+  plugin.section = section;
+  plugin.host.netns_inode = [](const std::string&) { return std::uint64_t{8}; };
+  CHECK(code() == 100);
+  plugin.host.netns_inode = [](const std::string&) { return std::uint64_t{0}; };
+  CHECK(code() == 100);
+  plugin.host.netns_inode = [](const std::string&) { return std::uint64_t{7}; };
+  CHECK(plugin.run(Verb::kAdd, 1) == first);
+  plugin.host.boot_id = "boot-2";  // nobody lives on, whatever the inode says: the lease is taken anew
+  CHECK_NOTHROW(plugin.run(Verb::kAdd, 1));
+  std::ifstream file(plugin.dir.path() + "/ipam/leases/pod1:eth0");
+  CHECK(parse_lease(std::string{std::istreambuf_iterator<char>(file), {}}).value().boot_id == "boot-2");
+}
+
+TEST_CASE("the path of a namespace is kept unless it means another to everybody") {
+  Plugin plugin;
+  const auto kept = [&](const std::string& netns) {
+    plugin.netns = netns;
+    (void)plugin.run(Verb::kDel, 1);
+    (void)plugin.run(Verb::kAdd, 1);
+    std::ifstream file(plugin.dir.path() + "/ipam/leases/pod1:eth0");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    return parse_lease(text).value().netns;
+  };
+  CHECK(kept("/run/netns/a") == "/run/netns/a");
+  CHECK(kept("/proc/77/ns/net") == "/proc/77/ns/net");
+  CHECK(kept("/proc/self/ns/net").empty());
+  CHECK(kept("/proc/thread-self/ns/net").empty());
+  CHECK(kept("netns/a").empty());
 }
 
 TEST_CASE("addresses that are live in a directory of host-local are not handed out") {

@@ -37,6 +37,17 @@ TEST_SUITE("plugin.pods") {
     CHECK_FALSE(with->is_ours);
   }
 
+  TEST_CASE("an interface's addresses are seen, and none where there is no interface or no namespace") {
+    scratch::Host host;
+    const std::string pod = pod_with_eth0(host, "pod");
+    scratch::ip(pod, "addr add 10.9.0.2/24 dev eth0");
+    const std::vector<conf::IpPrefix> seen = KernelPods().addresses(pod, "eth0");
+    REQUIRE_FALSE(seen.empty());
+    CHECK(seen.front().str() == "10.9.0.2/24");
+    CHECK(KernelPods().addresses(pod, "net1").empty());
+    CHECK(KernelPods().addresses(host.folder().file("absent"), "eth0").empty());
+  }
+
   TEST_CASE("A1.10 our own namespace is told from a pod's") {
     const scratch::Host host;
     const auto ours = KernelPods().look("/proc/self/ns/net", "lo");

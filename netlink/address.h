@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "conf/ip.h"
+#include "netlink/socket.h"
+
+namespace netlink {
+
+struct LinkAddress {
+  std::uint32_t link = 0;  ///< the index of the link that carries it
+  conf::IpPrefix address;  ///< the link's own, where it has a peer's too (IFA_LOCAL)
+  bool operator==(const LinkAddress&) const = default;
+};
+
+/// The addresses of the link with this index where `socket` lives, both families; empty for a link that is not there.
+/// A dump that a change interrupts is asked for again. CniError code 5 if that does not end, and for other failures.
+[[nodiscard]] std::vector<conf::IpPrefix> addresses_of(Socket& socket, std::uint32_t link);
+
+/// The address in one RTM_NEWADDR message, header included; nothing if the message is another or is malformed. Pure.
+[[nodiscard]] std::optional<LinkAddress> decode_address(std::span<const std::byte> message);
+
+}  // namespace netlink
