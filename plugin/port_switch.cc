@@ -60,21 +60,12 @@ std::string key_text(const PortRecord& record, const PortElement& wanted) {
   return "a key";
 }
 
-void add_layout(const PortLayout& layout, NftBatch& batch) {
-  for (const netlink::NftSet& set : layout.sets) batch.add(netlink::AddSet{.set = set});
-  for (const netlink::NftChain& chain : layout.chains) batch.add(netlink::AddChain{.chain = chain, .exclusive = true});
-  for (const netlink::NftRule& rule : layout.rules) batch.add(netlink::AddRule{.rule = rule});
-}
-
-// True if `batch` has something that must not be done twice.
-bool add_missing_conditions(const PortRecord& record, const std::vector<netlink::ListedRule>& rules, NftBatch& batch) {
-  bool added = false;
-  for (const Conditions* conditions : {&record.conditions_v4, &record.conditions_v6}) {
-    if (conditions->empty() || has_condition_rules(rules, *conditions)) continue;
-    add_layout(condition_layout(*conditions), batch);
-    added = true;
-  }
-  return added;
+// Whether all rules are there that the mappings of `record` pass.
+bool has_rules_for(const PortRecord& record, const std::vector<netlink::ListedRule>& rules) {
+  const auto has = [&rules](const Conditions& conditions) {
+    return conditions.empty() || has_condition_rules(rules, conditions);
+  };
+  return has_fixed_rules(rules) && has(record.conditions_v4) && has(record.conditions_v6);
 }
 
 }  // namespace
@@ -173,14 +164,13 @@ void PortSwitch::map(const PortRecord& record) {
 // At first it is only said what must be new. If something was there already, it is looked whose it is.
 PortSwitch::Outcome PortSwitch::try_install(const PortRecord& record, const std::vector<PortElement>& wanted,
                                             bool looking) {
-  std::optional<std::uint32_t> generation = system_.firewall.generation();
-  const std::vector<netlink::ListedRule> rules = system_.firewall.rules(crossover_table());
-  if (!has_fixed_rules(rules)) {
-    (void)restore();
+  std::optional<std::uint32_t> generation;
+  if (looking) generation = system_.firewall.generation();
+  if (!has_rules_for(record, system_.firewall.rules(crossover_table()))) {
+    (void)restore();  // its record is among those that are restored
     return Outcome::kAgain;
   }
   NftBatch batch;
-  const bool adds_conditions = add_missing_conditions(record, rules, batch);
   if (looking) {
     replace_or_add(record, wanted, batch);
   } else {
@@ -189,7 +179,6 @@ PortSwitch::Outcome PortSwitch::try_install(const PortRecord& record, const std:
     adds.into_adds(batch);
   }
   if (!record.localnet.empty()) hold_open(record, looking, batch);
-  if (!looking && !adds_conditions) generation.reset();
   return commit(batch, generation);
 }
 

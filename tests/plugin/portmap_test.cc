@@ -265,6 +265,13 @@ TEST_CASE("conditions of the pod are a pair of chains, and go with a restore whe
                   R"(,"conditionsV4":["ip saddr 203.0.113.0/24"])");
   CHECK(world.machine.ruleset.chains(PortWorld::crossover()).size() == chains + 2);
   CHECK_NOTHROW(world.check(1, kWeb, conditions));
+
+  netlink::NftBatch flush;  // `nft flush table`: chains, sets and elements stay
+  flush.add(netlink::FlushRules{.table = PortWorld::crossover(), .chain = ""});
+  REQUIRE(world.machine.ruleset.commit(flush).done());
+  (void)world.add(2, kDns, conditions);
+  CHECK_NOTHROW(world.check(1, kWeb, conditions));
+  CHECK_NOTHROW(world.check(2, kDns, conditions));
 }
 TEST_SUITE_END();
 
