@@ -9,6 +9,8 @@
 #include "plugin/detach.h"
 #include "plugin/host_ports.h"
 #include "plugin/node.h"
+#include "plugin/pod_ports.h"
+#include "plugin/portmap.h"
 #include "plugin/session.h"
 
 namespace plugin {
@@ -131,7 +133,21 @@ class Adding {
     if (!choice.network) throw CniError(choice.code, "no network for new pods", choice.reason);
     const conf::NetworkList& list = node.found(*choice.network)->list;
     refuse_second_interface(list);
+    mapper_ = mapper_for(node, list);
+    if (mapper_ == PortMapper::kCrossover && asks_for_ports(netconf_.runtime_config)) ports_ = ports_asked_for();
     return intent(pod, choice, list);
+  }
+
+  // Who maps the pod's ports, if it has any. The agent is asked only if it has not been, and if that can matter.
+  PortMapper mapper_for(const Node& node, const conf::NetworkList& list) {
+    const conf::Settings& settings = netconf_.settings;
+    bool network_maps = !asks_for_ports(netconf_.runtime_config);  // then there is nothing to ask
+    if (!network_maps && list.runs(kCiliumCni) && !node.socket.empty() && network_matters(settings.host_ports, list)) {
+      const AgentHealth& known = node.facts.agent;
+      network_maps = (known.answered ? known : system_.agent.health(node.socket, settings.agent_timeout))
+                         .host_ports.value_or(false);
+    }
+    return port_mapper(settings.host_ports, list, network_maps);
   }
 
   // cilium-cni's DEL goes by container id alone: the DEL of one interface would destroy the other's endpoint.
@@ -144,7 +160,6 @@ class Adding {
   }
 
   Attachment intent(const PodNetns& pod, const Choice& choice, const conf::NetworkList& list) {
-    const PortMapper mapper = port_mapper(netconf_.settings.host_ports, list);
     Attachment out;
     out.id = request_.id;
     out.network = *choice.network;
@@ -159,7 +174,8 @@ class Adding {
     out.args = request_.args;
     out.path = request_.path;
     out.list = list;
-    out.runtime_config = offers_for(list, mapper, netconf_.runtime_config, event_.notes);
+    if (ports_) out.host_ports = *netconf_.runtime_config.find("portMappings");
+    out.runtime_config = offers_for(list, mapper_, netconf_.runtime_config, event_.notes);
     return out;
   }
 
@@ -172,11 +188,37 @@ class Adding {
     call.runtime_config = attachment.runtime_config;
     call.deadline = netconf_.settings.delegate_timeout;
     call.keep_fd = session_.locks.fd();
+    if (mapper_ == PortMapper::kDelegate && asks_for_ports(netconf_.runtime_config)) make_way_for(attachment.id);
     const std::string result = delegates_.add(attachment.list, call, [this] { stop_if_overtaken(); });
+    if (ports_) open_ports(attachment, result);
     std::string answer = answered(result, attachment.list.version());
     stop_if_overtaken();
     session_.journal.complete(attachment.id, result, system_.clock.unix_ms());
     return answer;
+  }
+
+  PortConfig ports_asked_for() const {
+    return pod_ports(netconf_.name, netconf_.settings.state_dir, *netconf_.runtime_config.find("portMappings"));
+  }
+
+  // What a plugin of the list makes of its mappings is its own affair: those that we would refuse are none of ours.
+  void make_way_for(const conf::AttachmentId& id) {
+    std::optional<PortConfig> config;
+    try {
+      config = ports_asked_for();
+    } catch (const CniError&) {
+      return;
+    }
+    make_way(system_, *config, id);
+  }
+
+  void open_ports(const Attachment& attachment, const std::string& result) {
+    map_ports(system_, *ports_,
+              {.owner = attachment.id,
+               .netns = attachment.netns,
+               .args = attachment.args,
+               .pod = pod_addresses(result, attachment.list.version(), attachment.id.ifname)});
+    event_.notes.push_back(fmt::format("mapped {} hostPorts", ports_->mappings.size()));
   }
 
   std::string answered(const std::string& result, const std::string& list_version) const {
@@ -209,6 +251,8 @@ class Adding {
   Delegates delegates_{system_};
   Event event_;
   std::string uid_;
+  PortMapper mapper_ = PortMapper::kNone;
+  std::optional<PortConfig> ports_;  ///< the pod's hostPorts, if Crossover maps them
 };
 
 }  // namespace

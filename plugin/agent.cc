@@ -20,13 +20,29 @@ AgentHealth no_health(std::string problem) {
   return {.answered = false, .problem = std::move(problem), .state = {}, .cni_file_state = {}};
 }
 
-/// <object>.<key>.state, or empty for whatever is not there or of another kind: every agent version says other things.
-std::string state_of(const conf::Object& health, std::string_view key) {
-  const std::string* raw = health.find(key);
+// Whatever is not there or of another kind is empty: every agent version says other things.
+
+conf::Object part_of(const conf::Object& whole, std::string_view key) {
+  const std::string* raw = whole.find(key);
   if (raw == nullptr || conf::kind_of(*raw) != "object") return {};
-  const conf::Object part = conf::Object::parse(*raw, kHealthTarget, kMaxHealthBytes);
-  const std::string* state = part.find("state");
-  return state == nullptr ? std::string() : conf::as_string(*state).value_or("");
+  return conf::Object::parse(*raw, kHealthTarget, kMaxHealthBytes);
+}
+
+std::string text_of(const conf::Object& part, std::string_view key) {
+  const std::string* raw = part.find(key);
+  return raw == nullptr ? std::string() : conf::as_string(*raw).value_or("");
+}
+
+/// From kube-proxy-replacement. A feature that is off is an empty object; an agent that lists none is told by its mode:
+/// "True" since 1.14, "Strict" before, when "Partial" and "Probe" told nothing.
+std::optional<bool> host_ports_of(const conf::Object& health) {
+  const conf::Object replacement = part_of(health, "kube-proxy-replacement");
+  const std::string mode = text_of(replacement, "mode");
+  if (mode.empty()) return std::nullopt;
+  const conf::Object features = part_of(replacement, "features");
+  if (!features.has("hostPort")) return mode == "True" || mode == "Strict";
+  const std::string* enabled = part_of(features, "hostPort").find("enabled");
+  return enabled != nullptr && *enabled == "true";
 }
 
 /// As a path segment (RFC 3986): all but the unreserved characters in percent form.
@@ -47,8 +63,9 @@ AgentHealth parse_health(const std::string& body) {
     const conf::Object health = conf::Object::parse(body, kHealthTarget, kMaxHealthBytes);
     AgentHealth parsed{.answered = true,
                        .problem = {},
-                       .state = state_of(health, "cilium"),
-                       .cni_file_state = state_of(health, "cni-file")};
+                       .state = text_of(part_of(health, "cilium"), "state"),
+                       .cni_file_state = text_of(part_of(health, "cni-file"), "state"),
+                       .host_ports = host_ports_of(health)};
     if (parsed.state.empty()) parsed.problem = fmt::format("{}: no cilium.state in the answer", kHealthTarget);
     return parsed;
   } catch (const conf::CniError& error) {

@@ -13,6 +13,8 @@ struct AgentHealth {
   std::string problem;         ///< why there is no answer, or none to use
   std::string state;           ///< cilium.state: Ok, Warning, Failure, Disabled
   std::string cni_file_state;  ///< cni-file.state: Ok, Disabled, Failure; empty if the agent is too old to say
+  /// Whether the agent itself maps hostPorts (kube-proxy replacement); nothing if it did not say.
+  std::optional<bool> host_ports = std::nullopt;
   [[nodiscard]] bool healthy() const { return answered && (state == "Ok" || state == "Warning"); }
 };
 

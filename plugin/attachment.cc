@@ -52,6 +52,7 @@ void read_places(const Json& json, std::string_view source, Attachment& out) {
   out.pod_uid = text_of(json, "uid", source);
   out.args = text_of(json, "args", source);
   out.path = text_of(json, "path", source);
+  out.host_ports = text_of(json, "hostPorts", source);
   out.libcni_cache = text_of(json, "libcniCache", source);
 }
 
@@ -102,6 +103,7 @@ std::string intent_line(const Attachment& attachment) {
                       {"path", attachment.path},
                       {"list", attachment.list.text()}};
   if (!attachment.runtime_config.empty()) json["runtimeConfig"] = attachment.runtime_config.text();
+  if (!attachment.host_ports.empty()) json["hostPorts"] = attachment.host_ports;
   if (!attachment.libcni_cache.empty()) json["libcniCache"] = attachment.libcni_cache;
   return line_of(json);
 }

@@ -20,12 +20,13 @@
 //   {"crossover":1,"containerID":"5fc10b","ifname":"eth0","network":"legacy","reason":"node-state says legacy",
 //    "netns":"/var/run/netns/cni-1f8c","inode":4026532281,"cookie":17,"bootID":"0a1b…","started":1763711133241,
 //    "namespace":"default","pod":"web-0","uid":"8a2781fb…","args":"IgnoreUnknown=1;K8S_POD_NAME=web-0","path":"/opt/cni/bin",
-//    "list":"{\"name\":\"cbr0\",…}","runtimeConfig":"{\"portMappings\":[…]}"}
+//    "list":"{\"name\":\"cbr0\",…}","runtimeConfig":"{\"mac\":…}","hostPorts":"[{\"hostPort\":8080,…}]"}
 //   {"ready":1763711133290,"result":"{\"cniVersion\":\"0.3.1\",…}"}
 //   {"failed":1763711140020,"tries":1,"why":"calico: connection is unauthorized"}
 //
-// `list`, `runtimeConfig` and `result` are documents inside strings, so that they come back to the byte. Times are
-// milliseconds since 1970. A third kind of line counts the DELs that failed. Unknown keys and lines are ignored.
+// `list`, `runtimeConfig`, `hostPorts` and `result` are documents inside strings, so that they come back to the byte.
+// Times are milliseconds since 1970. A third kind of line counts the DELs that failed. Unknown keys and lines are
+// ignored.
 namespace plugin {
 
 struct Attachment {
@@ -43,6 +44,7 @@ struct Attachment {
   std::string path;                   ///< CNI_PATH of the ADD
   conf::NetworkList list;             ///< resolved, as the ADD ran it
   conf::Object runtime_config;        ///< as given to the ADD, after hostPorts took its part
+  std::string host_ports;             ///< portMappings as JSON, if Crossover maps them; else empty
   std::string libcni_cache;           ///< the runtime's cache file it was adopted from; empty for our own
   std::optional<std::string> result;  ///< the list's final result, verbatim; nothing while pending
   std::int64_t ready_ms = 0;

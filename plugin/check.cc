@@ -4,6 +4,7 @@
 #include "conf/error.h"
 #include "plugin/commands.h"
 #include "plugin/delegate.h"
+#include "plugin/pod_ports.h"
 #include "plugin/session.h"
 
 namespace plugin {
@@ -53,6 +54,7 @@ std::string check(System& system, const conf::Request& request, const conf::NetC
   call.deadline = netconf.settings.delegate_timeout;
   call.keep_fd = session.locks.fd();
   Delegates(system).check(attachment.list, call);
+  check_ports(system, netconf.settings.state_dir, attachment);
   return {};
 }
 

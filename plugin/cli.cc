@@ -59,6 +59,8 @@ class Parser {
             [this](const conf::Settings& settings) { return attachments_report(system_, settings, options_.json); });
     add_set();
     add_gc();
+    command("reconcile", "put back the hostPorts of living pods, after a firewall was flushed or reloaded",
+            [this](const conf::Settings& settings) { return reconcile_report(system_, settings, options_.json); });
     add_pool();
     command(
         "version", "this program's version, the CNI versions it speaks, the libraries it was built with",

@@ -57,6 +57,14 @@ struct PoolQuery {
   std::optional<std::size_t> count;  ///< how many must be left; else up to ten are shown
 };
 
+/// The hostPorts that Crossover maps for pods that are there.
+struct PortsView {
+  std::size_t pods = 0;
+  std::size_t mapped = 0;             ///< one for each key and family
+  std::vector<std::string> problems;  ///< what of them is not in place, one line each
+};
+[[nodiscard]] PortsView look_at_ports(System& system, const conf::Settings& settings);
+
 [[nodiscard]] Report status_report(System& system, const conf::Settings& settings, bool json);
 [[nodiscard]] Report explain_report(System& system, const conf::Settings& settings, const ExplainQuery& query,
                                     bool json);
@@ -64,6 +72,7 @@ struct PoolQuery {
 [[nodiscard]] Report set_report(System& system, const conf::Settings& settings, const std::string& word,
                                 const std::string& reason, bool json);
 [[nodiscard]] Report gc_report(System& system, const conf::Settings& settings, const GcOptions& options, bool json);
+[[nodiscard]] Report reconcile_report(System& system, const conf::Settings& settings, bool json);
 [[nodiscard]] Report pool_report(System& system, const PoolQuery& query, bool json);
 [[nodiscard]] Report version_report(bool json);
 

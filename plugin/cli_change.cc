@@ -11,6 +11,7 @@
 #include "plugin/detach.h"
 #include "plugin/gc.h"
 #include "plugin/gc_leases.h"
+#include "plugin/gc_ports.h"
 #include "plugin/node.h"
 #include "plugin/session.h"
 
@@ -33,6 +34,7 @@ std::vector<conf::AttachmentId> read_valid(System& system, const std::string& fi
 struct Cleaned {
   Swept records;
   SweptLeases leases;
+  SweptPorts ports;
 };
 
 // Records first: their plugins give their leases back themselves.
@@ -48,6 +50,7 @@ Cleaned sweep_orphans(Session& session, const GcOptions& options) {
   Cleaned out;
   out.records = sweep(session, is_stale, began, {}, options.dry_run);
   out.leases = sweep_leases(session, valid, began, options.dry_run);
+  out.ports = sweep_ports(session, valid, began, options.dry_run);
   return out;
 }
 
@@ -108,12 +111,17 @@ std::string gc_text(const Cleaned& cleaned, const std::vector<std::string>& note
   for (const conf::AttachmentId& id : swept.removed)
     text += fmt::format("{} {} {}\n", dry_run ? "would clean" : "cleaned", id.container_id, id.ifname);
   for (const FreedLease& lease : cleaned.leases.freed) text += freed_line(lease, dry_run);
+  for (const conf::AttachmentId& id : cleaned.ports.freed)
+    text +=
+        fmt::format("{} the hostPorts of {} {}\n", dry_run ? "would take out" : "took out", id.container_id, id.ifname);
   for (const std::string& note : notes) text += "  " + note + '\n';
   for (const std::string& problem : swept.problems) text += "problem: " + problem + '\n';
   text += fmt::format("{} {}, kept {}, problems {}\n", dry_run ? "to clean" : "cleaned", swept.removed.size(),
                       swept.kept, swept.problems.size());
-  return text + fmt::format("leases: {} {}, kept {}\n", dry_run ? "to free" : "freed", cleaned.leases.freed.size(),
-                            cleaned.leases.kept);
+  text += fmt::format("leases: {} {}, kept {}\n", dry_run ? "to free" : "freed", cleaned.leases.freed.size(),
+                      cleaned.leases.kept);
+  return text + fmt::format("hostPorts: {} {}, kept {}\n", dry_run ? "to take out" : "took out",
+                            cleaned.ports.freed.size(), cleaned.ports.kept);
 }
 
 }  // namespace
@@ -145,6 +153,7 @@ Report gc_report(System& system, const conf::Settings& settings, const GcOptions
     notes = swept.notes;
     notes.insert(notes.end(), cleaned.leases.notes.begin(), cleaned.leases.notes.end());
     swept.problems.insert(swept.problems.end(), cleaned.leases.problems.begin(), cleaned.leases.problems.end());
+    swept.problems.insert(swept.problems.end(), cleaned.ports.problems.begin(), cleaned.ports.problems.end());
   } else {
     swept = forget_container(session, options, notes);
   }
@@ -159,6 +168,7 @@ Report gc_report(System& system, const conf::Settings& settings, const GcOptions
                   {"removed", ids_json(swept.removed)},
                   {"kept", swept.kept},
                   {"leases", leases_json(cleaned.leases)},
+                  {"ports", {{"freed", ids_json(cleaned.ports.freed)}, {"kept", cleaned.ports.kept}}},
                   {"notes", notes},
                   {"problems", swept.problems}}),
             status};

@@ -162,7 +162,9 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
   std::vector<BrokenRecord> broken;
   const Counts counts = count(Journal(system.disk, settings.state_dir).all(&broken));
   const LeaseView leases = look_at_leases(system, settings);
-  const std::vector<std::string> warnings = warnings_of(node, broken, leases);
+  const PortsView ports = look_at_ports(system, settings);
+  std::vector<std::string> warnings = warnings_of(node, broken, leases);
+  warnings.insert(warnings.end(), ports.problems.begin(), ports.problems.end());
   if (json) {
     Json out = {{"nodeState", state_name(state.state)},
                 {"source", state.source},
@@ -171,7 +173,7 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
                  {{"legacy", network_json(node, Network::kLegacy)}, {"cilium", network_json(node, Network::kCilium)}}},
                 {"attachments", {{"legacy", counts.legacy}, {"cilium", counts.cilium}, {"pending", counts.pending}}},
                 {"leases", leases_json(leases)},
-                {"ports", 0},
+                {"ports", ports.mapped},
                 {"coexistence", {{"wanted", Json::array()}, {"present", Json::array()}}}};
     if (!warnings.empty()) out["warnings"] = warnings;
     return {dump(out), 0};
@@ -182,6 +184,7 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
   text +=
       fmt::format("attachments\n  legacy {}  cilium {}  pending {}\n", counts.legacy, counts.cilium, counts.pending);
   text += leases_text(leases);
+  text += fmt::format("hostPorts\n  {} of {} pods\n", ports.mapped, ports.pods);
   for (const std::string& warning : warnings) text += "warning: " + warning + '\n';
   return {text, 0};
 }
@@ -191,7 +194,8 @@ Report explain_report(System& system, const conf::Settings& settings, const Expl
   const Choice choice = decide(node.facts, facts_for(query), settings);
   const conf::NetworkList none;
   const conf::NetworkList& list = choice.network ? node.found(*choice.network)->list : none;
-  const PortMapper mapper = choice.network ? port_mapper(settings.host_ports, list) : PortMapper::kNone;
+  const bool network_maps = list.runs(kCiliumCni) && node.facts.agent.host_ports.value_or(false);
+  const PortMapper mapper = choice.network ? port_mapper(settings.host_ports, list, network_maps) : PortMapper::kNone;
   const std::string_view network = choice.network ? network_name(*choice.network) : "none";
   if (json)
     return {dump({{"network", network},

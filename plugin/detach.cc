@@ -10,6 +10,7 @@
 #include "ipam/host_local.h"
 #include "ipam/store.h"
 #include "plugin/delegate.h"
+#include "plugin/portmap.h"
 
 namespace plugin {
 namespace {
@@ -101,6 +102,18 @@ void forget(Session& session, const Attachment& attachment, const std::string& n
   event.notes.push_back("only what is local was cleaned; addresses that a plugin keeps elsewhere may stay taken");
 }
 
+// First, so that nothing more is sent to the pod. Ports that stay open are no reason to keep its network, but the
+// record stays with them.
+std::optional<CniError> close_ports(Session& session, const conf::AttachmentId& id, Event& event) {
+  try {
+    if (unmap_ports(session.system, session.settings.state_dir, id)) event.notes.push_back("took its hostPorts out");
+  } catch (const CniError& error) {
+    return CniError(error.code(), conf::without_swallowed_phrases(error.msg()),
+                    conf::without_swallowed_phrases(error.details()));
+  }
+  return std::nullopt;
+}
+
 void note_failures(Session& session, Attachment& attachment, const std::vector<Failure>& failures) {
   attachment.failed_deletes = all_gone_for_good(failures) ? attachment.failed_deletes + 1 : 0;
   attachment.last_failure = sentences(failures);
@@ -117,6 +130,7 @@ std::string netns_to_touch(System& system, const Attachment& attachment, const D
 }
 
 void detach(Session& session, Attachment attachment, const DetachCall& call, Event& event) {
+  const std::optional<CniError> shut = close_ports(session, attachment.id, event);
   const std::string netns = netns_to_touch(session.system, attachment, call);
   if (call.forget) {
     forget(session, attachment, netns, event);
@@ -136,6 +150,7 @@ void detach(Session& session, Attachment attachment, const DetachCall& call, Eve
   }
   // The runtime's own cache file of a network that is no longer loaded: libcni removes only the current network's.
   if (!attachment.libcni_cache.empty()) remove_noting(session, attachment.libcni_cache, event);
+  if (shut) throw *shut;
   session.journal.forget(attachment.id);
 }
 

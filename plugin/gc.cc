@@ -9,6 +9,7 @@
 #include "plugin/commands.h"
 #include "plugin/delegate.h"
 #include "plugin/detach.h"
+#include "plugin/gc_ports.h"
 #include "plugin/node.h"
 
 namespace plugin {
@@ -116,6 +117,9 @@ std::string gc(System& system, const conf::Request& request, const conf::NetConf
   Swept swept = sweep(
       session, [&valid](const Attachment& attachment) { return !is_among(valid, attachment.id); }, began, request.path,
       false);
+  // Whoever else maps ports here is not in the runtime's list: only those of pods that are gone.
+  const SweptPorts ports = sweep_ports(session, std::nullopt, began, false);
+  swept.problems.insert(swept.problems.end(), ports.problems.begin(), ports.problems.end());
   forward(session, request, valid, swept);
   if (swept.problems.empty()) return {};
   std::string all;

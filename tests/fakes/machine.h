@@ -12,6 +12,7 @@
 #include "plugin/cli.h"
 #include "plugin/system.h"
 #include "tests/fakes/fault.h"
+#include "tests/fakes/fault_firewall.h"
 #include "tests/fakes/nft.h"
 #include "tests/fakes/world.h"
 

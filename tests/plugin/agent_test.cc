@@ -4,8 +4,11 @@
 #include <doctest/doctest.h>
 
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/plugin/fake_server.h"
 
@@ -80,6 +83,28 @@ TEST_SUITE("plugin.agent") {
       const AgentHealth health = parse_health(R"({"cilium":{"state":"Ok"},"cni-file":)" + odd + "}");
       CHECK(health.healthy());
       CHECK(health.cni_file_state.empty());
+    }
+  }
+
+  TEST_CASE("whether the agent maps hostPorts itself is told by the feature, else by the mode, else not at all") {
+    using Maps = std::optional<bool>;
+    CHECK(parse_health(recorded("healthz.json")).host_ports == Maps(false));
+    CHECK(parse_health(recorded("healthz-brief.json")).host_ports == Maps());
+    const std::vector<std::pair<std::string, Maps>> said = {
+        {R"({"mode":"True","features":{"hostPort":{"enabled":true}}})", true},
+        {R"({"mode":"Partial","features":{"hostPort":{"enabled":true}}})", true},
+        {R"({"mode":"True","features":{"hostPort":{}}})", false},
+        {R"({"mode":"True"})", true},
+        {R"({"mode":"Strict","features":{}})", true},
+        {R"({"mode":"Probe"})", false},
+        {R"({"mode":"Disabled"})", false},
+        {R"({"features":{"hostPort":{"enabled":true}}})", Maps()},
+        {R"([])", Maps()},
+    };
+    for (const auto& [replacement, maps] : said) {
+      CAPTURE(replacement);
+      CHECK(parse_health(R"({"cilium":{"state":"Ok"},"kube-proxy-replacement":)" + replacement + "}").host_ports ==
+            maps);
     }
   }
 

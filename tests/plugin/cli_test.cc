@@ -89,7 +89,7 @@ TEST_CASE("set writes node-state, and status and explain follow at once") {
                                  {"reason", "node-state says legacy"},
                                  {"code", 0},
                                  {"plugins", {"bridge"}},
-                                 {"hostPorts", "none"}}));
+                                 {"hostPorts", "crossover"}}));
 }
 
 TEST_CASE("explain takes the pod's namespace, UID and annotations") {

@@ -3,8 +3,6 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/support/refusal.h"
-
 namespace {
 
 using conf::HostPorts;
@@ -28,18 +26,24 @@ const conf::Object& offers() {
 
 TEST_SUITE_BEGIN("plugin.host_ports");
 
-TEST_CASE("auto and delegate leave ports to a list that takes them, off maps none") {
-  CHECK(plugin::port_mapper(HostPorts::kAuto, with_portmap()) == PortMapper::kDelegate);
-  CHECK(plugin::port_mapper(HostPorts::kDelegate, with_portmap()) == PortMapper::kDelegate);
-  CHECK(plugin::port_mapper(HostPorts::kAuto, without()) == PortMapper::kNone);
-  CHECK(plugin::port_mapper(HostPorts::kOff, with_portmap()) == PortMapper::kNone);
+TEST_CASE("auto leaves ports to a list that takes them, else to a network that maps them, else to Crossover") {
+  for (const bool network_maps : {false, true})
+    CHECK(plugin::port_mapper(HostPorts::kAuto, with_portmap(), network_maps) == PortMapper::kDelegate);
+  CHECK(plugin::port_mapper(HostPorts::kAuto, without(), true) == PortMapper::kNetwork);
+  CHECK(plugin::port_mapper_name(PortMapper::kNetwork) == "none");
+  CHECK(plugin::port_mapper(HostPorts::kAuto, without(), false) == PortMapper::kCrossover);
+  CHECK(plugin::network_matters(HostPorts::kAuto, without()));
+  CHECK_FALSE(plugin::network_matters(HostPorts::kAuto, with_portmap()));
 }
 
-TEST_CASE("crossover is refused by a release that cannot map ports itself") {
-  const conf::CniError error =
-      support::refusal_of([] { return plugin::port_mapper(HostPorts::kCrossover, with_portmap()); });
-  CHECK(error.code() == 7);
-  CHECK(error.details().find("`hostPorts` is crossover") != std::string::npos);
+TEST_CASE("delegate only passes, crossover always maps, off maps none, whatever the network does") {
+  for (const bool network_maps : {false, true}) {
+    CHECK(plugin::port_mapper(HostPorts::kDelegate, with_portmap(), network_maps) == PortMapper::kDelegate);
+    CHECK(plugin::port_mapper(HostPorts::kDelegate, without(), network_maps) == PortMapper::kNone);
+    CHECK(plugin::port_mapper(HostPorts::kCrossover, with_portmap(), network_maps) == PortMapper::kCrossover);
+    CHECK(plugin::port_mapper(HostPorts::kCrossover, without(), network_maps) == PortMapper::kCrossover);
+    CHECK(plugin::port_mapper(HostPorts::kOff, with_portmap(), network_maps) == PortMapper::kNone);
+  }
 }
 
 TEST_CASE("ports nobody maps are taken out and said, everything else is passed on") {
@@ -51,6 +55,13 @@ TEST_CASE("ports nobody maps are taken out and said, everything else is passed o
   CHECK(left.has("mac"));
   REQUIRE(notes.size() == 1);
   CHECK(notes[0].find("hostPorts are not mapped") != std::string::npos);
+}
+
+TEST_CASE("ports that Crossover or the network maps are kept from the list, and that is nothing to say") {
+  std::vector<std::string> notes;
+  CHECK_FALSE(offers_for(with_portmap(), PortMapper::kCrossover, offers(), notes).has("portMappings"));
+  CHECK_FALSE(offers_for(without(), PortMapper::kNetwork, offers(), notes).has("portMappings"));
+  CHECK(notes.empty());
 }
 
 TEST_CASE("no ports asked for is nothing to say") {
