@@ -176,6 +176,12 @@ bool wait_readable(int fd, Clock::time_point end, std::string_view what) {
 
 }  // namespace
 
+std::string Disk::read_at(const std::string& path, std::uint64_t offset, std::size_t bytes) {
+  const std::optional<std::string> all = read(path, std::size_t{1} << 30U);
+  if (!all || all->size() < offset + bytes) refuse("read", path, fmt::format("it ends before {}", offset + bytes));
+  return all->substr(offset, bytes);
+}
+
 std::optional<std::string> RealDisk::read(const std::string& path, std::size_t max_bytes) {
   // Without O_NONBLOCK a FIFO under the name would hold us here until somebody writes to it.
   const UniqueFd fd = open_fd(path, O_RDONLY | O_NONBLOCK);
@@ -186,6 +192,18 @@ std::optional<std::string> RealDisk::read(const std::string& path, std::size_t m
   std::string text = read_all(fd, static_cast<std::size_t>(status.st_size), max_bytes, path);
   if (text.size() > max_bytes) refuse("read", path, fmt::format("longer than {} bytes", max_bytes));
   return text;
+}
+
+std::string RealDisk::read_at(const std::string& path, std::uint64_t offset, std::size_t bytes) {
+  const UniqueFd fd = open_fd(path, O_RDONLY | O_NONBLOCK);
+  if (!fd) fail("open", path);
+  if (!S_ISREG(stat_of(fd, "read", path).st_mode)) refuse("read", path, "not a regular file");
+  std::string out(bytes, '\0');
+  const ssize_t got =
+      uninterrupted([&] { return ::pread(fd.get(), out.data(), out.size(), static_cast<off_t>(offset)); });
+  if (got < 0) fail("read", path);
+  if (static_cast<std::size_t>(got) != bytes) refuse("read", path, fmt::format("it ends before {}", offset + bytes));
+  return out;
 }
 
 std::vector<DirEntry> RealDisk::list(const std::string& dir) {

@@ -57,11 +57,14 @@ class Disk {
   /// False if there was no such file.
   virtual bool remove(const std::string& path) = 0;
   virtual void rename(const std::string& from, const std::string& to) = 0;
+  /// `bytes` of a regular file from `offset` on; a file that is not there or ends before is an error.
+  [[nodiscard]] virtual std::string read_at(const std::string& path, std::uint64_t offset, std::size_t bytes);
 };
 
 class RealDisk final : public Disk {
  public:
   [[nodiscard]] std::optional<std::string> read(const std::string& path, std::size_t max_bytes) override;
+  [[nodiscard]] std::string read_at(const std::string& path, std::uint64_t offset, std::size_t bytes) override;
   [[nodiscard]] std::vector<DirEntry> list(const std::string& dir) override;
   [[nodiscard]] std::optional<FileInfo> info(const std::string& path) override;
   void make_dirs(const std::string& dir) override;

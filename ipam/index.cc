@@ -28,14 +28,25 @@ void put(std::string& bytes, std::size_t at, T value) {
   std::memcpy(bytes.data() + at, &value, sizeof value);
 }
 
-std::size_t entry_at(std::uint32_t offset) { return kIndexHeader + std::size_t{offset} * kIndexEntry; }
+constexpr std::uint32_t kPiece = 512;  // entries that are read at once: 6 KiB
+
+std::size_t in_piece(std::uint32_t offset) { return std::size_t{offset % kPiece} * kIndexEntry; }
+
+std::uint32_t piece_length(std::size_t piece, std::uint32_t offsets) {
+  return std::min(kPiece, offsets - static_cast<std::uint32_t>(piece) * kPiece);
+}
 
 }  // namespace
 
-Index::Index(std::uint64_t boot_hash, std::uint32_t offsets) : bytes_(entry_at(offsets), '\0') {
-  bytes_.replace(0, kMagic.size(), kMagic);
-  put(bytes_, kBootAt, boot_hash);
-  put(bytes_, kOffsetsAt, offsets);
+Index::Index(std::string header, Fetch fetch) : header_(std::move(header)), fetch_(std::move(fetch)) {
+  pieces_.resize((offsets() + kPiece - 1) / kPiece);
+}
+
+Index::Index(std::uint64_t boot_hash, std::uint32_t offsets) : header_(kMagic) {
+  header_.resize(kIndexHeader);
+  put(header_, kBootAt, boot_hash);
+  put(header_, kOffsetsAt, offsets);
+  pieces_.resize((offsets + kPiece - 1) / kPiece);
 }
 
 std::optional<Index> Index::parse(std::string bytes, std::uint64_t boot_hash, std::uint32_t offsets) {
@@ -46,35 +57,74 @@ std::optional<Index> Index::parse(std::string bytes, std::uint64_t boot_hash, st
 std::optional<Index> Index::parse_of_any_boot(std::string bytes, std::uint32_t offsets) {
   if (bytes.size() != entry_at(offsets) || !bytes.starts_with(kMagic)) return std::nullopt;
   if (get<std::uint32_t>(bytes, kOffsetsAt) != offsets) return std::nullopt;
-  return Index(std::move(bytes));
+  Index out(bytes.substr(0, kIndexHeader), nullptr);
+  for (std::size_t i = 0; i < out.pieces_.size(); ++i)
+    out.pieces_[i] = bytes.substr(entry_at(static_cast<std::uint32_t>(i) * kPiece),
+                                  std::size_t{piece_length(i, offsets)} * kIndexEntry);
+  return out;
 }
 
-std::uint32_t Index::offsets() const { return get<std::uint32_t>(bytes_, kOffsetsAt); }
+std::optional<Index> Index::open(std::uint64_t file_bytes, const Fetch& fetch, std::uint64_t boot_hash,
+                                 std::uint32_t offsets) {
+  if (file_bytes != entry_at(offsets)) return std::nullopt;
+  std::string header = fetch(0, kIndexHeader);
+  if (!header.starts_with(kMagic) || get<std::uint32_t>(header, kOffsetsAt) != offsets) return std::nullopt;
+  if (get<std::uint64_t>(header, kBootAt) != boot_hash) return std::nullopt;
+  return Index(std::move(header), fetch);
+}
+
+std::uint32_t Index::offsets() const { return get<std::uint32_t>(header_, kOffsetsAt); }
+
+std::string& Index::piece_of(std::uint32_t offset) const {
+  const std::size_t number = offset / kPiece;
+  std::string& piece = pieces_.at(number);
+  if (!piece.empty()) return piece;
+  const std::size_t size = std::size_t{piece_length(number, offsets())} * kIndexEntry;
+  if (fetch_) {
+    piece = fetch_(entry_at(static_cast<std::uint32_t>(number) * kPiece), size);
+  } else {
+    piece.resize(size);
+  }
+  return piece;
+}
+
+std::string Index::bytes() const {
+  std::string out = header_;
+  for (std::uint32_t offset = 0; offset < offsets(); offset += kPiece) out += piece_of(offset);
+  return out;
+}
+
+std::string_view Index::entry_bytes(std::uint32_t offset) const {
+  return std::string_view(piece_of(offset)).substr(in_piece(offset), kIndexEntry);
+}
 
 IndexEntry Index::entry(std::uint32_t offset) const {
-  return {get<std::uint64_t>(bytes_, entry_at(offset)), get<std::uint32_t>(bytes_, entry_at(offset) + 8)};
+  const std::string& piece = piece_of(offset);
+  return {get<std::uint64_t>(piece, in_piece(offset)), get<std::uint32_t>(piece, in_piece(offset) + 8)};
 }
 
 void Index::take(std::uint32_t offset, std::uint64_t owner) {
-  put(bytes_, entry_at(offset), owner);
-  put(bytes_, entry_at(offset) + 8, std::uint32_t{0});
+  std::string& piece = piece_of(offset);
+  put(piece, in_piece(offset), owner);
+  put(piece, in_piece(offset) + 8, std::uint32_t{0});
 }
 
 void Index::free(std::uint32_t offset, std::uint32_t now_s) {
-  put(bytes_, entry_at(offset), std::uint64_t{0});
-  put(bytes_, entry_at(offset) + 8, now_s);
+  std::string& piece = piece_of(offset);
+  put(piece, in_piece(offset), std::uint64_t{0});
+  put(piece, in_piece(offset) + 8, now_s);
 }
 
-std::uint32_t Index::cursor() const { return get<std::uint32_t>(bytes_, kCursorAt); }
-void Index::set_cursor(std::uint32_t offset) { put(bytes_, kCursorAt, offset); }
+std::uint32_t Index::cursor() const { return get<std::uint32_t>(header_, kCursorAt); }
+void Index::set_cursor(std::uint32_t offset) { put(header_, kCursorAt, offset); }
 
-std::uint64_t Index::boot_hash() const { return get<std::uint64_t>(bytes_, kBootAt); }
-std::uint32_t Index::capacity() const { return get<std::uint32_t>(bytes_, kCapacityAt); }
-std::uint32_t Index::cooldown_s() const { return get<std::uint32_t>(bytes_, kCooldownAt); }
+std::uint64_t Index::boot_hash() const { return get<std::uint64_t>(header_, kBootAt); }
+std::uint32_t Index::capacity() const { return get<std::uint32_t>(header_, kCapacityAt); }
+std::uint32_t Index::cooldown_s() const { return get<std::uint32_t>(header_, kCooldownAt); }
 
 void Index::set_limits(std::uint32_t capacity, std::uint32_t cooldown_s) {
-  put(bytes_, kCapacityAt, capacity);
-  put(bytes_, kCooldownAt, cooldown_s);
+  put(header_, kCapacityAt, capacity);
+  put(header_, kCooldownAt, cooldown_s);
 }
 
 std::optional<std::uint32_t> Index::next(const Block& block, std::uint32_t now_s, std::uint32_t cooldown_s) const {
@@ -99,7 +149,7 @@ std::optional<std::uint32_t> Index::next(const Block& block, std::uint32_t now_s
 std::vector<std::uint32_t> Index::of(std::uint64_t owner) const {
   std::vector<std::uint32_t> out;
   for (std::uint32_t offset = 0; offset < offsets(); ++offset)
-    if (get<std::uint64_t>(bytes_, entry_at(offset)) == owner) out.push_back(offset);
+    if (entry(offset).owner == owner) out.push_back(offset);
   return out;
 }
 

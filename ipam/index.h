@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,8 +11,9 @@
 
 #include "ipam/block.h"
 
-// Which addresses of one block are taken: a table that is read whole, chosen from in memory and written back in small
-// pieces, so that an ADD costs the same with ten leases and with sixty thousand. It holds nothing that is not in the
+// Which addresses of one block are taken: a table that is read and written in small pieces as they are needed, from
+// where the last search ended, so that an ADD costs the same with ten leases and with sixty thousand, in a small block
+// and in a large one. It holds nothing that is not in the
 // lease files, except for how long a freed address has rested; store.h says when it is built anew from them.
 //
 // On disk, little-endian:
@@ -49,8 +51,18 @@ class Index {
 
   /// The same of whatever boot.
   [[nodiscard]] static std::optional<Index> parse_of_any_boot(std::string bytes, std::uint32_t offsets);
+  /// `bytes` of the table's file from `offset` on, all of them; throws if they cannot be read.
+  using Fetch = std::function<std::string(std::uint64_t offset, std::size_t bytes)>;
+  /// As parse, of a file of `file_bytes`, whose entries are read when they are first asked for.
+  [[nodiscard]] static std::optional<Index> open(std::uint64_t file_bytes, const Fetch& fetch, std::uint64_t boot_hash,
+                                                 std::uint32_t offsets);
 
-  [[nodiscard]] const std::string& bytes() const { return bytes_; }
+  [[nodiscard]] std::string bytes() const;  ///< of the whole file
+  [[nodiscard]] std::string_view header() const { return header_; }
+  [[nodiscard]] std::string_view entry_bytes(std::uint32_t offset) const;
+  [[nodiscard]] static std::uint64_t entry_at(std::uint32_t offset) {
+    return kIndexHeader + std::uint64_t{offset} * kIndexEntry;
+  }
   [[nodiscard]] std::uint32_t offsets() const;
   [[nodiscard]] IndexEntry entry(std::uint32_t offset) const;
   void take(std::uint32_t offset, std::uint64_t owner);
@@ -80,8 +92,12 @@ class Index {
   [[nodiscard]] std::uint32_t cooling(std::uint32_t now_s) const;
 
  private:
-  explicit Index(std::string bytes) : bytes_(std::move(bytes)) {}
-  std::string bytes_;
+  Index(std::string header, Fetch fetch);
+  [[nodiscard]] std::string& piece_of(std::uint32_t offset) const;
+
+  std::string header_;
+  Fetch fetch_;                              ///< of what is not in pieces_ yet; none for a table that is all here
+  mutable std::vector<std::string> pieces_;  ///< of kPiece entries each; empty until it is asked for
 };
 
 /// The file name of a block's table; and the block of a file name, nothing for what is none.

@@ -48,6 +48,16 @@ std::vector<std::string> lines_of(std::string_view text) {
   return out;
 }
 
+std::string sum_line(std::string_view text) { return fmt::format("{:016x}\n", conf::stable_hash(text)); }
+
+/// An intent's lines without its sum; nothing for what is no whole intent.
+std::optional<std::vector<std::string>> intent_lines(std::string_view text) {
+  const std::size_t sum = sum_line({}).size();
+  if (text.size() < sum || text.substr(text.size() - sum) != sum_line(text.substr(0, text.size() - sum)))
+    return std::nullopt;
+  return lines_of(text.substr(0, text.size() - sum));
+}
+
 std::int64_t number(std::string_view text) {
   std::int64_t out = 0;
   (void)std::from_chars(text.data(), text.data() + text.size(), out);  // 0 for what is no number: it has rested
@@ -99,23 +109,25 @@ std::vector<conf::IpPrefix> Store::tables() {
 Index* Store::loaded(const conf::IpPrefix& cidr) {
   const auto known = indexes_.find(cidr);
   if (known != indexes_.end()) return &known->second;
-  std::optional<std::string> bytes;
+  std::optional<Index> read;
   try {
-    bytes = disk_.read(table_path(cidr), kMaxIndexBytes);
+    const std::string path = table_path(cidr);
+    const std::optional<conf::FileInfo> info = disk_.info(path);
+    const auto fetch = [this, path](std::uint64_t at, std::size_t bytes) { return disk_.read_at(path, at, bytes); };
+    if (info) read = Index::open(info->bytes, fetch, boot_hash_, make_block(cidr).offsets());
   } catch (const CniError&) {
     return nullptr;  // whatever lies there is no table of ours
   }
-  if (!bytes) return nullptr;
-  std::optional<Index> read = Index::parse(std::move(*bytes), boot_hash_, make_block(cidr).offsets());
   return read ? &indexes_.emplace(cidr, std::move(*read)).first->second : nullptr;
 }
 
 Index& Store::index(const conf::IpPrefix& cidr) {
   Index* const table = loaded(cidr);
-  return table != nullptr ? *table : build(cidr, all().leases, nullptr);
+  return table != nullptr ? *table : build(cidr, all(), nullptr);
 }
 
-Index& Store::build(const conf::IpPrefix& cidr, const std::vector<Lease>& leases, const Index* before) {
+// What a damaged lease holds is known from nothing but the table that was there before.
+Index& Store::build(const conf::IpPrefix& cidr, const Inventory& held, const Index* before) {
   const Block block = make_block(cidr);
   Index out(boot_hash_, block.offsets());
   if (before != nullptr) {
@@ -123,8 +135,12 @@ Index& Store::build(const conf::IpPrefix& cidr, const std::vector<Lease>& leases
     out.set_limits(before->capacity(), before->cooldown_s());
     for (std::uint32_t i = 0; i < block.offsets(); ++i)
       if (const std::uint32_t freed = before->entry(i).freed_s; freed != 0) out.free(i, freed);
+    for (const std::string& path : held.damaged) {
+      const std::uint64_t owner = owner_hash(std::string_view(path).substr(path.rfind('/') + 1));
+      for (const std::uint32_t offset : before->of(owner)) out.take(offset, owner);
+    }
   }
-  for (const Lease& lease : leases)
+  for (const Lease& lease : held.leases)
     for (const conf::IpPrefix& address : lease.addresses)
       if (const std::optional<std::uint32_t> offset = block.offset_of(address.addr))
         out.take(*offset, owner_hash(conf::attachment_name(lease.owner)));
@@ -147,10 +163,8 @@ void Store::mark(const conf::IpAddr& ip, std::uint64_t owner, std::int64_t now_m
       table->set_cursor(*offset + 1);
     }
     note_limits(cidr, *table);
-    const std::string_view bytes = table->bytes();
-    const std::size_t at = kIndexHeader + std::size_t{*offset} * kIndexEntry;
-    disk_.write_at(table_path(cidr), at, bytes.substr(at, kIndexEntry));
-    disk_.write_at(table_path(cidr), 0, bytes.substr(0, kIndexHeader));
+    disk_.write_at(table_path(cidr), Index::entry_at(*offset), table->entry_bytes(*offset));
+    disk_.write_at(table_path(cidr), 0, table->header());
   }
 }
 
@@ -169,7 +183,7 @@ void Store::drop_tables() {
 void Store::begin(const std::string& name, const std::vector<conf::IpPrefix>& addresses, std::int64_t now_ms) {
   std::string text = fmt::format("{:016x}\n{}\n{}\n", boot_hash_, now_ms, name);
   for (const conf::IpPrefix& address : addresses) text += address.addr.str() + '\n';
-  disk_.replace(options_.dir + "/intent", text, conf::Sync::kNo);
+  disk_.replace(options_.dir + "/intent", text + sum_line(text), conf::Sync::kNo);
 }
 
 // Ends what begin() began. Tables that cannot be written (the disk is full or failing) are worse than none.
@@ -190,12 +204,23 @@ void Store::settle(const std::vector<conf::IpPrefix>& addresses, std::uint64_t o
 // boot nobody else can have them: every call begins here. An intent of an earlier boot says nothing: its tables are
 // void.
 void Store::finish_intent() {
-  const std::optional<std::string> text = disk_.read(options_.dir + "/intent", kMaxLeaseFileBytes);
-  if (!text) return;
-  const std::vector<std::string> lines = lines_of(*text);
+  std::optional<std::string> text;
+  try {
+    text = disk_.read(options_.dir + "/intent", kMaxLeaseFileBytes);
+    if (!text) return;
+  } catch (const CniError&) {
+    text.emplace();  // it is there, and says nothing
+  }
+  const std::optional<std::vector<std::string>> lines = intent_lines(*text);
+  if (lines && lines->size() >= 3) return finish(*lines);
+  drop_tables();
+  settle({}, kNobody, 0);
+}
+
+void Store::finish(const std::vector<std::string>& lines) {
   std::vector<conf::IpPrefix> held;
   std::vector<conf::IpPrefix> freed;
-  if (lines.size() > 3 && lines[0] == fmt::format("{:016x}", boot_hash_) && lines[2].find('/') == std::string::npos) {
+  if (lines[0] == fmt::format("{:016x}", boot_hash_) && lines[2].find('/') == std::string::npos) {
     const std::optional<Lease> lease = read_lease(lines[2]);
     for (std::size_t i = 3; i < lines.size(); ++i) {
       const std::optional<conf::IpAddr> ip = conf::IpAddr::parse(lines[i]);
@@ -210,7 +235,7 @@ void Store::finish_intent() {
       drop_tables();
     }
   }
-  settle(freed, kNobody, lines.size() > 1 ? number(lines[1]) : 0);
+  settle(freed, kNobody, number(lines[1]));
 }
 
 std::optional<Store::Choice> Store::next(const Want& want, std::int64_t now_ms) {
@@ -389,8 +414,8 @@ bool Store::remove_damaged(const std::string& name, std::int64_t now_ms) {
 }
 
 void Store::repair() {
-  const std::vector<Lease> leases = all().leases;
-  for (const conf::IpPrefix& cidr : tables()) (void)build(cidr, leases, loaded(cidr));
+  const Inventory held = all();
+  for (const conf::IpPrefix& cidr : tables()) (void)build(cidr, held, loaded(cidr));
   for (const std::string& dir : {options_.dir, options_.dir + "/leases", options_.dir + "/blocks"})
     for (const conf::DirEntry& entry : disk_.list(dir))
       if (entry.name.starts_with('.') && entry.name.ends_with(".tmp")) (void)disk_.remove(dir + '/' + entry.name);

@@ -21,15 +21,17 @@
 //
 //   leases/<container id>:<interface>   one file an attachment (lease.h): the truth
 //   blocks/<cidr>                       one table a block (index.h): what is taken, found fast
-//   intent                              the call that is changing a lease: boot, time, file and addresses, one a line
+//   intent                              the call that is changing a lease: boot, time, file, addresses and the
+//                                       conf::stable_hash of all that, one a line
 //   lock                                one byte locked for the length of a call
 //
 // State goes by the block, never by a network's name, so that a renamed network forgets nobody; two networks that share
 // a block share its table, and an address is marked in every table that covers it, so that blocks of different sizes
 // may overlap. A call locks, writes `intent`, writes or removes the lease file (that is the moment at which it
 // happens), brings the tables up to date, and removes `intent`. Whoever finds an intent of this boot finishes it: the
-// tables are made to say what the lease file says. Tables of an earlier boot, and those that are missing or damaged,
-// are built anew from the lease files. Only leases are synced: a power cut ends the boot.
+// tables are made to say what the lease file says. Tables of an earlier boot, those that are missing or damaged, and
+// all of them where an intent is damaged are built anew from the lease files. Only leases are synced: a power cut ends
+// the boot.
 namespace ipam {
 
 /// What to take: one address of these blocks, tried in order; a given one, or the next.
@@ -97,8 +99,8 @@ class Store {
   [[nodiscard]] std::optional<Lease> find(const conf::AttachmentId& owner);
   [[nodiscard]] Inventory all();
   [[nodiscard]] std::vector<BlockUse> use(const std::vector<Block>& blocks, std::int64_t now_ms);
-  /// Builds every table anew from the leases, keeping for how long addresses have rested, and removes what killed calls
-  /// left behind.
+  /// Builds every table anew from the leases, keeping for how long addresses have rested and what damaged leases hold,
+  /// and removes what killed calls left behind.
   void repair();
 
  private:
@@ -112,7 +114,7 @@ class Store {
   [[nodiscard]] std::vector<conf::IpPrefix> tables();
   [[nodiscard]] Index* loaded(const conf::IpPrefix& cidr);
   [[nodiscard]] Index& index(const conf::IpPrefix& cidr);
-  Index& build(const conf::IpPrefix& cidr, const std::vector<Lease>& leases, const Index* before);
+  Index& build(const conf::IpPrefix& cidr, const Inventory& held, const Index* before);
   [[nodiscard]] std::vector<Choice> choose(const std::vector<Want>& wants, const Taker& taker, const IsDead& is_dead);
   [[nodiscard]] std::optional<Choice> next(const Want& want, std::int64_t now_ms);
   [[nodiscard]] Choice given(const Want& want, const Taker& taker, const IsDead& is_dead);
@@ -125,6 +127,7 @@ class Store {
   void begin(const std::string& name, const std::vector<conf::IpPrefix>& addresses, std::int64_t now_ms);
   void settle(const std::vector<conf::IpPrefix>& addresses, std::uint64_t owner, std::int64_t now_ms);
   void finish_intent();
+  void finish(const std::vector<std::string>& lines);
   void drop_tables();
   void mark(const conf::IpAddr& ip, std::uint64_t owner, std::int64_t now_ms);
   void note_limits(const conf::IpPrefix& cidr, Index& table) const;

@@ -64,6 +64,20 @@ TEST_CASE("a file longer than asked for is refused, whether it tells its size or
                 "input or output failed", "read /proc/self/status: longer than 10 bytes");
 }
 
+TEST_CASE("a part of a file is read, and one that goes beyond its end is refused") {
+  const TempDir dir;
+  const std::string path = dir / "f";
+  make(path, "0123456789");
+  CHECK(RealDisk().read_at(path, 0, 3) == "012");
+  CHECK(RealDisk().read_at(path, 7, 3) == "789");
+  check_refusal(refusal_of([&] { return RealDisk().read_at(path, 8, 3); }), Code::kIo, "input or output failed",
+                "read " + path + ": it ends before 11");
+  check_refusal(refusal_of([&] { return RealDisk().read_at(path + "x", 0, 1); }), Code::kIo, "system call failed",
+                "open " + path + "x: no such path");
+  check_refusal(refusal_of([&] { return RealDisk().read_at(dir.path(), 0, 1); }), Code::kIo, "input or output failed",
+                "read " + dir.path() + ": not a regular file");
+}
+
 TEST_CASE("what is no regular file is refused at once, a FIFO without a writer too") {
   const TempDir dir;
   REQUIRE(::mkfifo((dir / "fifo").c_str(), 0600) == 0);

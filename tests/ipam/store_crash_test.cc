@@ -125,6 +125,25 @@ TEST_CASE("a disk that fails after its work makes no address be handed out twice
   run_all(Harm::kFailAfter);
 }
 
+TEST_CASE("power that is lost when ADD has returned takes no lease with it, and gives no freed one back its address") {
+  for (const auto kind : {FaultDisk::PowerCut::kNothingUnsynced, FaultDisk::PowerCut::kEmptyFiles}) {
+    Node node;
+    node.take(1);
+    node.take(2);
+    const std::vector<Lease> before = node.store().all().leases;
+    node.disk.cut_power(kind);
+    CHECK(node.store().all().leases == before);
+    CHECK(node.store().all().damaged.empty());
+    CHECK(node.store().give_back(pod(1), kNow));
+    node.disk.cut_power(kind);  // a DEL is not synced: the lease may be back
+    node.boot = "boot-2";
+    check_addresses(node.store().all().leases);
+    for (std::size_t number = 3; number <= 16; ++number) node.take(number);
+    check_addresses(node.store().all().leases);
+    CHECK(node.store().all().leases.size() == 14);
+  }
+}
+
 TEST_CASE("a full disk keeps nothing from being freed") {
   Node node;
   node.take(1);

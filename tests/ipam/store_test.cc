@@ -74,6 +74,26 @@ TEST_CASE("a freed address rests, and is not the next to be handed out") {
   CHECK(node.take(15, 1'002'000) == "10.1.0.1/28 fd00::f/124");  // nothing else was left in IPv4
 }
 
+TEST_CASE("wrap-around: after the last address of a block comes the first that is free and has rested") {
+  Node node;
+  node.wants = {{.blocks = blocks({"10.1.0.0/29"}), .address = {}}};
+  for (std::size_t i = 1; i <= 6; ++i) (void)node.take(i);
+  for (const std::size_t i : {2, 5}) CHECK(node.give_back(i, 1'000'000));
+  CHECK(node.take(7, 1'031'000) == "10.1.0.2/29");
+  CHECK(node.take(8, 1'031'000) == "10.1.0.5/29");
+}
+
+TEST_CASE("exhaustion and recovery: one DEL makes room for one ADD, and what nobody gave back a GC finds") {
+  Node node;
+  for (std::size_t i = 1; i <= 14; ++i) (void)node.take(i);
+  CHECK(refusal_of([&] { return node.take(15); }).code() == kNoAddress);
+  CHECK(node.give_back(4));
+  CHECK(node.take(15).starts_with("10.1.0.4/28 "));
+  CHECK(refusal_of([&] { return node.take(16); }).code() == kNoAddress);
+  for (const Lease& lease : node.store().all().leases) CHECK(node.store().give_back_if_same(lease, 1'000'000));
+  for (std::size_t i = 1; i <= 14; ++i) (void)node.take(i);
+}
+
 TEST_CASE("a second block is used when the first is full, and before one where all addresses rest") {
   Node node;
   node.wants = {{.blocks = blocks({"10.1.0.0/29", "10.2.0.0/29"}), .address = {}}};

@@ -85,13 +85,79 @@ TEST_CASE("an address that has not rested is handed out only when nothing else i
 
 TEST_CASE("a table of another boot, another size or no table at all is not read") {
   const Index table(kBoot, 16);
-  const std::string& bytes = table.bytes();
+  const std::string bytes = table.bytes();
   CHECK(bytes.size() == kIndexHeader + 16 * kIndexEntry);
   CHECK(Index::parse(bytes, kBoot, 16).has_value());
   CHECK_FALSE(Index::parse(bytes, kBoot + 1, 16));
   CHECK_FALSE(Index::parse(bytes, kBoot, 32));
   CHECK_FALSE(Index::parse(bytes + "x", kBoot, 16));
   for (std::size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(Index::parse(bytes.substr(0, size), kBoot, 16));
+}
+
+/// A table's file, and how much of it was read.
+struct File {
+  std::string bytes;
+  std::size_t read = 0;
+
+  std::optional<Index> open(std::uint64_t boot, std::uint32_t offsets) {
+    const auto fetch = [this](std::uint64_t at, std::size_t size) {
+      read += size;
+      return bytes.substr(at, size);
+    };
+    return Index::open(bytes.size(), fetch, boot, offsets);
+  }
+};
+
+TEST_CASE("a search reads a large table from where the last one ended, and no more than it needs") {
+  const Block block = make_block(prefix("10.1.0.0/16"));
+  Index table(kBoot, block.offsets());
+  for (std::uint32_t i = 1; i <= 60'000; ++i) table.take(i, i);
+  table.set_cursor(60'001);
+  File file{.bytes = table.bytes()};
+  CHECK(file.bytes.size() == kMaxIndexBytes);
+  Index opened = file.open(kBoot, block.offsets()).value();
+  CHECK(file.read == kIndexHeader);
+  CHECK(opened.next(block, 1000, 30) == 60'001);
+  CHECK(file.read < 8'192);
+  opened.take(60'001, 7);
+  CHECK(opened.entry(60'001).owner == 7);
+  CHECK(file.read < 8'192);
+  opened.set_cursor(65'535);
+  for (std::uint32_t i = 60'002; i <= 65'534; ++i) opened.take(i, i);
+  CHECK(opened.next(block, 1000, 30) == std::nullopt);
+  CHECK(file.read == kMaxIndexBytes);
+}
+
+TEST_CASE("a table that is read in pieces is the one that was written, and writes its pieces where they were") {
+  for (const char* cidr : {"10.1.0.0/30", "10.1.0.0/23", "10.1.0.0/22", "fd00::/64"}) {
+    CAPTURE(cidr);
+    const std::uint32_t offsets = make_block(prefix(cidr)).offsets();
+    Index table(kBoot, offsets);
+    for (std::uint32_t i = 0; i < offsets; i += 3) table.take(i, 1'000'000'007ULL * (i + 1));
+    for (std::uint32_t i = 1; i < offsets; i += 3) table.free(i, i);
+    File file{.bytes = table.bytes()};
+    const Index opened = file.open(kBoot, offsets).value();
+    std::string written(file.bytes.size(), '\0');
+    written.replace(0, kIndexHeader, opened.header());
+    for (std::uint32_t i = 0; i < offsets; ++i) written.replace(Index::entry_at(i), kIndexEntry, opened.entry_bytes(i));
+    CHECK(written == file.bytes);
+    CHECK(opened.bytes() == file.bytes);
+    CHECK(opened.taken() == table.taken());
+  }
+}
+
+TEST_CASE("a table of another boot, another size or no table at all is not opened") {
+  File file{.bytes = Index(kBoot, 16).bytes()};
+  CHECK(file.open(kBoot, 16).has_value());
+  CHECK_FALSE(file.open(kBoot + 1, 16));
+  CHECK_FALSE(file.open(kBoot, 32));
+  for (std::size_t at : {0U, 7U, 16U}) {
+    File damaged = file;
+    damaged.bytes[at] = 'x';
+    CHECK_FALSE(damaged.open(kBoot, 16));
+  }
+  file.bytes += 'x';
+  CHECK_FALSE(file.open(kBoot, 16));
 }
 
 TEST_CASE("a table's file is named after its block, and tells it") {
