@@ -49,13 +49,17 @@ Block read_range(Section& section, const Value& subnet) {
   return block;
 }
 
-Want read_set(const Value& value) {
+/// Where each block stands in the configuration, in the order of the wants and their blocks.
+using Keys = std::vector<Value>;
+
+Want read_set(const Value& value, Keys& keys) {
   Want out;
   for (const Value& element : conf::elements(value, "an array of ranges")) {
     Section section(element);
     const std::optional<Value> subnet = section.take("subnet");
     if (!subnet) conf::refuse_configuration(fmt::format("`{}` has no `subnet`: it must be there", element.path));
     out.blocks.push_back(read_range(section, *subnet));
+    keys.push_back(*subnet);
     section.finish();
     if (out.blocks.back().cidr.addr.family != out.blocks.front().cidr.addr.family)
       conf::refuse(*subnet, "of the family of the other ranges of its set");
@@ -64,11 +68,11 @@ Want read_set(const Value& value) {
   return out;
 }
 
-void read_sets(const Value& value, std::vector<Want>& out) {
-  for (const Value& element : conf::elements(value, "an array of range sets")) out.push_back(read_set(element));
+void read_sets(const Value& value, std::vector<Want>& out, Keys& keys) {
+  for (const Value& element : conf::elements(value, "an array of range sets")) out.push_back(read_set(element, keys));
 }
 
-void read_pod_cidrs(Section& section, const Value& value, std::vector<Want>& out) {
+void read_pod_cidrs(Section& section, const Value& value, std::vector<Want>& out, Keys& keys) {
   const std::optional<Value> gateway_value = section.take("gateway");
   std::optional<IpAddr> gateway;
   if (gateway_value) gateway = conf::address(*gateway_value);
@@ -79,6 +83,7 @@ void read_pod_cidrs(Section& section, const Value& value, std::vector<Want>& out
       if (block.cidr.addr.family != family) continue;
       set_gateway(block, gateway && block.cidr.contains(*gateway) ? *gateway : block.at(1));
       want.blocks.push_back(std::move(block));
+      keys.push_back(element);
     }
     if (!want.blocks.empty()) out.push_back(std::move(want));
   }
@@ -91,18 +96,20 @@ void read_pod_cidrs(Section& section, const Value& value, std::vector<Want>& out
     conf::refuse(*gateway_value, "an address of one of the node's blocks");
 }
 
+bool collide(const Block& a, const Block& b) {
+  const bool apart = a.cidr == b.cidr && (a.usable.last < b.usable.first || b.usable.last < a.usable.first);
+  return a.cidr.overlaps(b.cidr) && !apart;
+}
+
 // Ranges of one subnet may stand side by side; subnets of different size must not overlap at all.
-void refuse_overlaps(const std::vector<Want>& wants) {
+void refuse_overlaps(const std::vector<Want>& wants, const Keys& keys) {
   std::vector<const Block*> seen;
   for (const Want& want : wants) {
     for (const Block& block : want.blocks) {
-      for (const Block* other : seen) {
-        const bool apart = other->cidr == block.cidr &&
-                           (other->usable.last < block.usable.first || block.usable.last < other->usable.first);
-        if (other->cidr.overlaps(block.cidr) && !apart)
-          conf::refuse_configuration(
-              fmt::format("{} and {} overlap: an address must be in one of them", other->cidr.str(), block.cidr.str()));
-      }
+      for (std::size_t i = 0; i < seen.size(); ++i)
+        if (collide(*seen[i], block))
+          conf::refuse(keys[seen.size()], fmt::format("apart from {} of `{}`: an address must be in one of them",
+                                                      seen[i]->cidr.str(), keys[i].path));
       seen.push_back(&block);
     }
   }
@@ -184,8 +191,8 @@ void check_pool(const Value& value, Family family, const std::vector<Want>& want
 }
 
 // Against each other, and against what the other keys say.
-void check(Section& section, std::vector<Want>& wants) {
-  refuse_overlaps(wants);
+void check(Section& section, std::vector<Want>& wants, const Keys& keys) {
+  refuse_overlaps(wants, keys);
   if (const std::optional<Value> value = section.take("exclude"))
     for (const Value& element : conf::elements(*value, "an array of addresses, ranges and CIDRs"))
       read_exclusion(element, wants);
@@ -212,19 +219,19 @@ Value array_of(const Answer& answer, const Source& source) {
 }
 
 // What is wrong with the section itself is found first; after that, what is refused is what the source said.
-void add_heard(Section& section, const Source& source, const AskSource& ask, std::vector<Want>& wants) {
+void add_heard(Section& section, const Source& source, const AskSource& ask, std::vector<Want>& wants, Keys& keys) {
   if (const std::optional<Value> gateway = section.take("gateway")) (void)conf::address(*gateway);
-  check(section, wants);
+  check(section, wants, keys);
   if (!ask) return;
   const Answer answer = ask(source);
   try {
     std::vector<Want> heard;
-    read_pod_cidrs(section, array_of(answer, source), heard);
+    read_pod_cidrs(section, array_of(answer, source), heard, keys);
     for (Want& want : heard)
       for (Block& block : want.blocks)
         for (const IpAddr& ip : answer.taken) exclude(block, ip);
     wants.insert(wants.end(), heard.begin(), heard.end());
-    check(section, wants);
+    check(section, wants, keys);
   } catch (const conf::CniError& error) {
     conf::refuse_configuration(
         fmt::format("podCIDRsFrom {} said {}: {}", source.text, cidrs_text(answer.cidrs), error.details()));
@@ -244,29 +251,31 @@ void refuse_two_origins(const std::vector<std::optional<Value>>& origins) {
 
 std::vector<Want> read_wants(Section& section, const std::optional<Value>& ip_ranges, const AskSource& ask) {
   std::vector<Want> out;
+  Keys keys;
   const std::optional<Value> pod_cidrs = section.take("podCIDRs");
   const std::optional<Value> from = section.take("podCIDRsFrom");
   const std::optional<Value> subnet = section.take("subnet");
   const std::optional<Value> ranges = section.take("ranges");
   refuse_two_origins({pod_cidrs, from, subnet ? subnet : ranges});
-  if (ip_ranges) read_sets(*ip_ranges, out);
+  if (ip_ranges) read_sets(*ip_ranges, out, keys);
   if (from) {
-    add_heard(section, read_source(*from), ask, out);
+    add_heard(section, read_source(*from), ask, out, keys);
     return out;
   }
   if (pod_cidrs) {
     std::vector<Want> own;
-    read_pod_cidrs(section, *pod_cidrs, own);
+    read_pod_cidrs(section, *pod_cidrs, own, keys);
     out.insert(out.end(), own.begin(), own.end());
   }
   if (subnet) out.push_back({.blocks = {read_range(section, *subnet)}, .address = {}});
-  if (ranges) read_sets(*ranges, out);
+  if (subnet) keys.push_back(*subnet);
+  if (ranges) read_sets(*ranges, out, keys);
   if (!pod_cidrs)  // beside `ranges` host-local does not look at them
     for (const std::string_view key : {"rangeStart", "rangeEnd", "gateway"}) section.ignore(key);
   if (out.empty())
     conf::refuse_configuration(
         "`ipam` has no `podCIDRs`, `podCIDRsFrom`, `ranges` or `subnet`: one of them must be there");
-  check(section, out);
+  check(section, out, keys);
   return out;
 }
 

@@ -77,36 +77,114 @@ TEST_CASE("excluded addresses, ranges and CIDRs are not handed out") {
   CHECK(parsed(R"("podCIDRs":["10.1.0.0/24"],"exclude":["10.0.0.0/8"])").wants[0].blocks[0].capacity() == 0);
 }
 
-TEST_CASE("what is wrong with a block is said with its key, its value and the rule") {
-  CHECK(refused(R"("podCIDRs":["10.1.0.1/24"])") ==
-        R"(`ipam.podCIDRs[0]` is "10.1.0.1/24": must be a CIDR without host bits: 10.1.0.0/24)");
-  CHECK(refused(R"("podCIDRs":["10.1.0.0/31"])") ==
-        R"(`ipam.podCIDRs[0]` is "10.1.0.0/31": must be of at least four addresses, /30 or larger)");
-  CHECK(refused(R"("podCIDRs":["0.0.0.0/0"])") ==
-        R"(`ipam.podCIDRs[0]` is "0.0.0.0/0": must be a block of a cluster, which /0 is not)");
-  CHECK(refused(R"("podCIDRs":["::ffff:10.1.0.0/120"])") ==
-        R"(`ipam.podCIDRs[0]` is "::ffff:10.1.0.0/120": must be written as IPv4: it is an IPv4-mapped IPv6 CIDR)");
-  CHECK(refused(R"("podCIDRs":["10.1.0.0/24","10.1.0.0/25"])") ==
-        "10.1.0.0/24 and 10.1.0.0/25 overlap: an address must be in one of them");
-  CHECK(refused(R"("podCIDRs":[])") == "`ipam.podCIDRs` is an array: must be an array with at least one CIDR");
-  CHECK(refused(R"("podCIDR":["10.1.0.0/24"])") ==
-        "`ipam` has no `podCIDRs`, `podCIDRsFrom`, `ranges` or `subnet`: one of them must be there");
-  CHECK(refused(R"("podCIDRs":["10.1.0.0/24"],"subnet":"10.2.0.0/24")") ==
-        R"(`ipam.subnet` is "10.2.0.0/24": must be absent where `ipam.podCIDRs` is given)");
-  CHECK(refused(R"("podCIDRs":["10.1.0.0/24"],"cooldwn":"1s")") ==
-        "`ipam.cooldwn` is unknown: did you mean `cooldown`?");
-  CHECK(refused(R"("podCIDRs":["10.1.0.0/24"],"gateway":"10.2.0.1")") ==
-        R"(`ipam.gateway` is "10.2.0.1": must be an address of one of the node's blocks)");
+struct Bad {
+  const char* what;
+  std::string section;
+  std::string details;
+};
+
+void check_refused(const std::vector<Bad>& table) {
+  for (const Bad& bad : table) {
+    CAPTURE(bad.what);
+    CHECK(refused(bad.section) == bad.details);
+  }
 }
 
-TEST_CASE("what is wrong with a range is said with its key, its value and the rule") {
-  CHECK(refused(R"("ranges":[[{"subnet":"10.1.0.0/24"},{"subnet":"fd00::/64"}]])") ==
-        R"(`ipam.ranges[0][1].subnet` is "fd00::/64": must be of the family of the other ranges of its set)");
-  CHECK(refused(R"("subnet":"10.1.0.0/24","rangeStart":"10.2.0.5")") ==
-        R"(`ipam.rangeStart` is "10.2.0.5": must be one of the first 65536 addresses of 10.1.0.0/24)");
-  CHECK(refused(R"("subnet":"10.1.0.0/24","rangeStart":"10.1.0.9","rangeEnd":"10.1.0.5")") ==
-        R"(`ipam.rangeEnd` is "10.1.0.5": must be a `rangeEnd` not before `rangeStart`)");
-  CHECK(refused(R"("ranges":[[]])") == "`ipam.ranges[0]` is an array: must be a range set with at least one range");
+TEST_CASE("bad podCIDRs are refused with the key, its value and the rule it broke") {
+  check_refused({
+      {"host bits", R"("podCIDRs":["10.1.0.1/24"])",
+       R"(`ipam.podCIDRs[0]` is "10.1.0.1/24": must be a CIDR without host bits: 10.1.0.0/24)"},
+      {"host bits, IPv6", R"("podCIDRs":["10.1.0.0/24","fd00::1/120"])",
+       R"(`ipam.podCIDRs[1]` is "fd00::1/120": must be a CIDR without host bits: fd00::/120)"},
+      {"a mask that is too long", R"("podCIDRs":["10.1.0.0/33"])",
+       R"(`ipam.podCIDRs[0]` is "10.1.0.0/33": must be a CIDR such as 10.0.0.0/16)"},
+      {"a mask that is too long, IPv6", R"("podCIDRs":["fd00::/129"])",
+       R"(`ipam.podCIDRs[0]` is "fd00::/129": must be a CIDR such as 10.0.0.0/16)"},
+      {"a mask that is no number", R"("podCIDRs":["10.1.0.0/255.255.255.0"])",
+       R"(`ipam.podCIDRs[0]` is "10.1.0.0/255.255.255.0": must be a CIDR such as 10.0.0.0/16)"},
+      {"no mask", R"("podCIDRs":["10.1.0.0"])",
+       R"(`ipam.podCIDRs[0]` is "10.1.0.0": must be a CIDR such as 10.0.0.0/16)"},
+      {"a negative mask", R"("podCIDRs":["10.1.0.0/-1"])",
+       R"(`ipam.podCIDRs[0]` is "10.1.0.0/-1": must be a CIDR such as 10.0.0.0/16)"},
+      {"a /31", R"("podCIDRs":["10.1.0.0/31"])",
+       R"(`ipam.podCIDRs[0]` is "10.1.0.0/31": must be of at least four addresses, /30 or larger)"},
+      {"a /32", R"("podCIDRs":["10.1.0.0/32"])",
+       R"(`ipam.podCIDRs[0]` is "10.1.0.0/32": must be of at least four addresses, /30 or larger)"},
+      {"a /127", R"("podCIDRs":["fd00::/127"])",
+       R"(`ipam.podCIDRs[0]` is "fd00::/127": must be of at least four addresses, /126 or larger)"},
+      {"a /128", R"("podCIDRs":["fd00::/128"])",
+       R"(`ipam.podCIDRs[0]` is "fd00::/128": must be of at least four addresses, /126 or larger)"},
+      {"a /0", R"("podCIDRs":["0.0.0.0/0"])",
+       R"(`ipam.podCIDRs[0]` is "0.0.0.0/0": must be a block of a cluster, which /0 is not)"},
+      {"a /0, IPv6", R"("podCIDRs":["::/0"])",
+       R"(`ipam.podCIDRs[0]` is "::/0": must be a block of a cluster, which /0 is not)"},
+      {"IPv4-mapped IPv6", R"("podCIDRs":["::ffff:10.1.0.0/120"])",
+       R"(`ipam.podCIDRs[0]` is "::ffff:10.1.0.0/120": must be written as IPv4: it is an IPv4-mapped IPv6 CIDR)"},
+      {"overlap", R"("podCIDRs":["10.1.0.0/24","10.1.0.128/25"])",
+       R"(`ipam.podCIDRs[1]` is "10.1.0.128/25": must be apart from 10.1.0.0/24 of `ipam.podCIDRs[0]`: )"
+       "an address must be in one of them"},
+      {"the same twice", R"("podCIDRs":["10.1.0.0/24","fd00::/120","10.1.0.0/24"])",
+       R"(`ipam.podCIDRs[2]` is "10.1.0.0/24": must be apart from 10.1.0.0/24 of `ipam.podCIDRs[0]`: )"
+       "an address must be in one of them"},
+      {"overlap, IPv6", R"("podCIDRs":["10.1.0.0/24","fd00::/120","fd00::/112"])",
+       R"(`ipam.podCIDRs[2]` is "fd00::/112": must be apart from fd00::/120 of `ipam.podCIDRs[1]`: )"
+       "an address must be in one of them"},
+      {"none", R"("podCIDRs":[])", "`ipam.podCIDRs` is an array: must be an array with at least one CIDR"},
+      {"another type", R"("podCIDRs":[7])", R"(`ipam.podCIDRs[0]` is 7: must be a CIDR such as 10.0.0.0/16)"},
+      {"a gateway elsewhere", R"("podCIDRs":["10.1.0.0/24"],"gateway":"10.2.0.1")",
+       R"(`ipam.gateway` is "10.2.0.1": must be an address of one of the node's blocks)"},
+  });
+}
+
+TEST_CASE("a section without blocks, with two origins of them or with a key that is no key is refused") {
+  check_refused({
+      {"a slip", R"("podCIDR":["10.1.0.0/24"])",
+       "`ipam` has no `podCIDRs`, `podCIDRsFrom`, `ranges` or `subnet`: one of them must be there"},
+      {"two origins", R"("podCIDRs":["10.1.0.0/24"],"subnet":"10.2.0.0/24")",
+       R"(`ipam.subnet` is "10.2.0.0/24": must be absent where `ipam.podCIDRs` is given)"},
+      {"unknown", R"("podCIDRs":["10.1.0.0/24"],"cooldwn":"1s")",
+       "`ipam.cooldwn` is unknown: did you mean `cooldown`?"},
+  });
+}
+
+TEST_CASE("bad exclusions are refused with the key, its value and the rule it broke") {
+  const std::string rule = R"(: must be an address, a CIDR or a range such as 10.0.0.1-10.0.0.9)";
+  const std::string blocks = R"("podCIDRs":["10.1.0.0/24"],)";
+  check_refused({
+      {"mixed families", blocks + R"("exclude":["10.1.0.5-fd00::5"])",
+       R"(`ipam.exclude[0]` is "10.1.0.5-fd00::5")" + rule},
+      {"the wrong way round", blocks + R"("exclude":["10.1.0.9-10.1.0.5"])",
+       R"(`ipam.exclude[0]` is "10.1.0.9-10.1.0.5")" + rule},
+      {"no address", blocks + R"("exclude":["10.1.0.5","10.1.0.256"])", R"(`ipam.exclude[1]` is "10.1.0.256")" + rule},
+  });
+}
+
+TEST_CASE("bad ranges are refused with the key, its value and the rule it broke") {
+  check_refused({
+      {"mixed families", R"("ranges":[[{"subnet":"10.1.0.0/24"},{"subnet":"fd00::/64"}]])",
+       R"(`ipam.ranges[0][1].subnet` is "fd00::/64": must be of the family of the other ranges of its set)"},
+      {"a start outside", R"("subnet":"10.1.0.0/24","rangeStart":"10.2.0.5")",
+       R"(`ipam.rangeStart` is "10.2.0.5": must be one of the first 65536 addresses of 10.1.0.0/24)"},
+      {"a start of the other family", R"("subnet":"10.1.0.0/24","rangeStart":"fd00::5")",
+       R"(`ipam.rangeStart` is "fd00::5": must be one of the first 65536 addresses of 10.1.0.0/24)"},
+      {"an end before the start", R"("subnet":"10.1.0.0/24","rangeStart":"10.1.0.9","rangeEnd":"10.1.0.5")",
+       R"(`ipam.rangeEnd` is "10.1.0.5": must be a `rangeEnd` not before `rangeStart`)"},
+      {"a gateway of the other family", R"("subnet":"10.1.0.0/24","gateway":"fd00::1")",
+       R"(`ipam.gateway` is "fd00::1": must be of the family of 10.1.0.0/24)"},
+      {"an empty set", R"("ranges":[[]])", "`ipam.ranges[0]` is an array: must be a range set with at least one range"},
+      {"ranges that overlap",
+       R"("ranges":[[{"subnet":"10.1.0.0/24","rangeEnd":"10.1.0.9"}],)"
+       R"([{"subnet":"10.1.0.0/24","rangeStart":"10.1.0.9"}]])",
+       R"(`ipam.ranges[1][0].subnet` is "10.1.0.0/24": must be apart from 10.1.0.0/24 of `ipam.ranges[0][0].subnet`: )"
+       "an address must be in one of them"},
+      {"subnets that overlap", R"("ranges":[[{"subnet":"10.1.0.0/24"}],[{"subnet":"10.1.0.0/16"}]])",
+       R"(`ipam.ranges[1][0].subnet` is "10.1.0.0/16": must be apart from 10.1.0.0/24 of `ipam.ranges[0][0].subnet`: )"
+       "an address must be in one of them"},
+      {"host bits", R"("subnet":"10.1.0.5/24")",
+       R"(`ipam.subnet` is "10.1.0.5/24": must be a CIDR without host bits: 10.1.0.0/24)"},
+      {"a /31", R"("subnet":"10.1.0.4/31")",
+       R"(`ipam.subnet` is "10.1.0.4/31": must be of at least four addresses, /30 or larger)"},
+  });
 }
 
 TEST_CASE("a block that overlaps a reserved network is refused") {
@@ -123,6 +201,10 @@ TEST_CASE("a block outside of the cluster's pool or of another size is refused")
         "`ipam.clusterPool.ipv4.cidrs` holds nothing that has the node's 10.1.0.0/24");
   CHECK(refused(blocks + R"("clusterPool":{"ipv4":{"cidrs":["10.0.0.0/12"],"maskSize":25}})") ==
         "`ipam.clusterPool.ipv4.maskSize` is 25: must be 24, the length of the node's 10.1.0.0/24");
+  CHECK(refused(blocks + R"("clusterPool":{"ipv4":{"cidrs":["fd00::/104"],"maskSize":24}})") ==
+        R"(`ipam.clusterPool.ipv4.cidrs[0]` is "fd00::/104": must be of the family whose pool it is)");
+  CHECK(refused(blocks + R"("clusterPool":{"ipv4":{"cidrs":["10.0.0.0/12"],"maskSize":8}})") ==
+        "`ipam.clusterPool.ipv4.maskSize` is 8: must be at least 12, the length of 10.0.0.0/12");
   CHECK(refused(blocks + R"("clusterPool":{"ipv6":{"cidrs":["fd00::/96"],"maskSize":120}})") ==
         "`ipam.clusterPool.ipv6.maskSize` is 120: must be at most 112: 16 bits below fd00::/96");
   CHECK(
