@@ -76,7 +76,8 @@ TEST_SUITE("demo") {
     const Finished finished = out.demo({"--fault", "leak"});
     INFO(finished.out, finished.err);
     CHECK(finished.status == 1);
-    CHECK(contains(finished.err, "FAILED: left over on node1: file /var/lib/cni/networks/second/10.245.1."));
+    CHECK(contains(finished.err, "FAILED: left over on node1: file /var/lib/cni/crossover/ipam/leases/"));
+    CHECK(contains(finished.err, "FAILED: left over on node1: 1 of 10.245.1.0/24 in use"));
     CHECK(contains(finished.err, "FAILED: left over on node1: iptables -A CNI-HOSTPORT-DNAT"));
     CHECK(contains(finished.err, "FAILED: left over on node1: file /var/lib/cni/crossover/attachments/"));
     CHECK(contains(finished.err, "FAILED: left over on node1: file /var/lib/cni/results/crossover-"));

@@ -27,7 +27,7 @@ class Lab {
 };
 
 /// Flannel as the legacy network: Debian's bridge, host-local and portmap, VXLAN on port 8472. The second network is
-/// Debian's ptp and host-local, VXLAN on port 8473.
+/// Debian's ptp and our crossover-ipam, VXLAN on port 8473.
 class FlannelLab final : public Lab {
  public:
   void build(const support::Cluster& cluster) const override;

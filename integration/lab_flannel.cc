@@ -14,6 +14,15 @@ Json host_local(const std::string& block, const std::string& route) {
   return {{"type", "host-local"}, {"ranges", Json::array({range})}, {"routes", Json::array({Json{{"dst", route}}})}};
 }
 
+// A node's block, as Cilium's operator would have given it, and what keeps it from being anything else.
+Json crossover_ipam(const std::string& block, const std::string& pool, const std::string& other) {
+  return {{"type", "crossover-ipam"},
+          {"podCIDRs", Json::array({block})},
+          {"clusterPool", {{"ipv4", {{"cidrs", Json::array({pool})}, {"maskSize", 24}}}}},
+          {"reservedCIDRs", Json::array({other})},
+          {"routes", Json::array({Json{{"dst", "0.0.0.0/0"}}})}};
+}
+
 std::string list(const std::string& name, Json first) {
   const Json ports = {{"type", "portmap"}, {"capabilities", {{"portMappings", true}}}};
   return Json{{"cniVersion", "1.0.0"}, {"name", name}, {"plugins", Json::array({std::move(first), ports})}}.dump(2) +
@@ -44,8 +53,10 @@ ListFile FlannelLab::legacy_list(const Node& node) const {
 }
 
 ListFile FlannelLab::second_list(const Node& node) const {
-  Json ptp = {
-      {"type", "ptp"}, {"mtu", 1450}, {"ipMasq", false}, {"ipam", host_local(second_.block(node), "0.0.0.0/0")}};
+  Json ptp = {{"type", "ptp"},
+              {"mtu", 1450},
+              {"ipMasq", false},
+              {"ipam", crossover_ipam(second_.block(node), second_.all(), legacy_.all())}};
   return {"/etc/cni/net.d/crossover.d/05-second.conflist", list("second", std::move(ptp))};
 }
 

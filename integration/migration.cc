@@ -8,6 +8,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "integration/report.h"
 #include "integration/support/leftovers.h"
 
 namespace integration {
@@ -224,6 +225,7 @@ void Migration::judge() {
         count.lost, count.sent, count.strangers == 0 ? "" : fmt::format(", {} answered by another", count.strangers),
         count.problem.empty() ? "" : ": " + count.problem));
   }
+  for (std::string& line : twice(record_)) record_.problems.push_back(std::move(line));
   find_leftovers();
 }
 
@@ -241,6 +243,10 @@ void Migration::check_nothing_recorded(const Node& node) {
   for (const auto& [network, count] : status.at("attachments").items())
     if (count != 0)
       record_.leftovers.push_back(fmt::format("{}: attachments {}: {}", node.name(), network, count.dump()));
+  for (const Json& block : status.at("leases"))
+    if (block.at("used") != 0)
+      record_.leftovers.push_back(fmt::format("{}: {} of {} in use", node.name(), block.at("used").dump(),
+                                              block.at("cidr").get<std::string>()));
 }
 
 }  // namespace integration

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace integration {
@@ -91,6 +92,19 @@ std::vector<Sum> sums(const Record& record, const std::string& phase) {
 
 std::vector<Sum> sums(const Record& record) {
   return sums_if(record, [](const support::ProbeCount&) { return true; });
+}
+
+std::vector<std::string> twice(const Record& record) {
+  std::vector<std::string> out;
+  std::map<std::string, std::string> holders;
+  for (const PodEvent& event : record.events) {
+    const auto [holder, is_new] = holders.try_emplace(event.address, event.pod);
+    if (event.started && !is_new)
+      out.push_back(fmt::format("{} was given to {} while {} had it", event.address, event.pod, holder->second));
+    if (event.started) holder->second = event.pod;
+    if (!event.started && holder->second == event.pod) holders.erase(holder);
+  }
+  return out;
 }
 
 std::string table(const Record& record) {

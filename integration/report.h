@@ -31,6 +31,9 @@ struct Sum {
 /// Of all phases.
 [[nodiscard]] std::vector<Sum> sums(const Record& record);
 
+/// Each address that a pod got while another had it, in a line for people.
+[[nodiscard]] std::vector<std::string> twice(const Record& record);
+
 [[nodiscard]] std::string table(const Record& record);
 [[nodiscard]] std::string json(const Record& record);
 

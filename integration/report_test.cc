@@ -68,6 +68,17 @@ TEST_SUITE("demo.report") {
     CHECK(json.at("pairs").size() == 3);
   }
 
+  TEST_CASE("an address that a pod got while another had it is named, and one that was free again is not") {
+    Record bad = record();
+    CHECK(integration::twice(bad).empty());
+    bad.events.push_back({4.0, "node2", "n2-a-1", "legacy", "10.244.1.2", true});
+    bad.events.push_back({5.0, "node1", "n1-b-1", "legacy", "10.244.1.2", true});
+    CHECK(integration::twice(bad) == std::vector<std::string>{"10.244.1.2 was given to n1-b-1 while n2-a-1 had it"});
+    bad.events.push_back({6.0, "node1", "n1-b-1", "legacy", "10.244.1.2", false});
+    bad.events.push_back({7.0, "node1", "n1-c-1", "legacy", "10.244.1.2", true});
+    CHECK(integration::twice(bad).size() == 1);
+  }
+
   TEST_CASE("the picture has a bar for each pod and the lost probes of each phase") {
     const std::string svg = integration::picture(record());
     CHECK(svg.starts_with("<svg xmlns="));

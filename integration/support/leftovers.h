@@ -12,7 +12,8 @@
 namespace support {
 
 /// One line for each link, route, rule, iptables chain and rule, and file below /var/lib/cni. Left out is what is there
-/// to stay: locks, host-local's note of the last address, Crossover's node-state, events and copies of the lists.
+/// to stay: locks, host-local's note of the last address, Crossover's node-state, events, copies of the lists and
+/// tables of blocks (but not the leases that the tables are of).
 [[nodiscard]] std::set<std::string> node_state(const Node& node);
 
 /// What is in `after` and was not in `before`, each with the node's name in front.
