@@ -133,8 +133,9 @@ TEST_CASE("blocks come from Cilium's agent, and from its last answer while it ha
   }
   CHECK(agent->requests() == std::vector<std::string>{"/v1/config", "/v1/healthz", "/v1/config", "/v1/healthz",
                                                       "/v1/config", "/v1/healthz"});
-  CHECK(node.notes() == std::vector<std::string>{"podCIDRsFrom cilium: the agent's ipam-mode is cluster-pool: it may "
-                                                 "give pods addresses of 10.245.1.0/24 itself"});
+  CHECK(node.notes() ==
+        std::vector<std::string>{"podCIDRsFrom cilium: the agent's ipam-mode is \"cluster-pool\": it may "
+                                 "give pods addresses of 10.245.1.0/24 itself"});
 
   agent->fall_silent();
   const Finished served = node.call("ADD", "c2");

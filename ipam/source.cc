@@ -25,7 +25,6 @@ constexpr std::size_t kMaxTaken = 4096;
 constexpr std::size_t kMaxShown = 64;
 constexpr std::string_view kFileScheme = "file:";
 constexpr std::array<std::string_view, 2> kFamilies = {"ipv4", "ipv6"};
-constexpr std::array<std::string_view, 3> kDelegatesNothing = {"cluster-pool", "kubernetes", "multi-pool"};
 
 // Thrown within this file only: a reading ends at the first thing that is wrong.
 struct Wrong {
@@ -126,8 +125,8 @@ Answer agent_config(std::string_view body) {
   for (const std::string_view family : kFamilies) read_family(addressing, family, out);
   if (out.cidrs.empty()) throw Wrong{"/v1/config has no family that is enabled in status.addressing"};
   const std::string mode = text_of(status, "ipam-mode");
-  if (std::find(kDelegatesNothing.begin(), kDelegatesNothing.end(), mode) != kDelegatesNothing.end())
-    out.notes.push_back(fmt::format("the agent's ipam-mode is {}: it may give pods addresses of {} itself", mode,
+  if (!mode.empty() && mode != "delegated-plugin")
+    out.notes.push_back(fmt::format("the agent's ipam-mode is {}: it may give pods addresses of {} itself", shown(mode),
                                     cidrs_text(out.cidrs)));
   return out;
 }

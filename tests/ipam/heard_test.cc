@@ -87,7 +87,6 @@ struct Node {
 
 using Words = std::vector<std::string>;
 
-// Each source as it is when all is well; what breaks it is applied after.
 struct Case {
   const char* name;
   std::string from;
@@ -335,7 +334,7 @@ TEST_CASE("leases outlive every change of a source, and no address is handed out
       CHECK_NOTHROW(node.run(Verb::kCheck, number, R"(,"prevResult":{"cniVersion":"1.1.0","ips":[)" + ips + "]}"));
     }
   };
-  const std::vector<std::string> answers = {
+  const Words answers = {
       "10.1.0.0/29\nfd00::/125\n",                             // the beginning
       "10.1.0.0/29\n10.2.0.0/29\nfd00::/125\nfd00:1::/125\n",  // two blocks a family
       "10.2.0.0/29\nfd00:1::/125\n",                           // the first is gone

@@ -82,7 +82,7 @@ TEST_CASE("the agent says the blocks of the families that are enabled, and its r
   CHECK(told(recorded) == "10.245.1.0/24 without 10.245.1.90");
   CHECK(std::get<Answer>(recorded).notes ==
         std::vector<std::string>{
-            "the agent's ipam-mode is cluster-pool: it may give pods addresses of 10.245.1.0/24 itself"});
+            "the agent's ipam-mode is \"cluster-pool\": it may give pods addresses of 10.245.1.0/24 itself"});
   const Reading both = read_agent_config(
       R"({"status":{"addressing":{"ipv4":{"enabled":true,"ip":"10.1.0.9","alloc-range":"10.1.0.0/24"},)"
       R"("ipv6":{"enabled":true,"ip":"fd00::9","alloc-range":"fd00::/120"}},"ipam-mode":"delegated-plugin"}})");
