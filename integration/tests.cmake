@@ -47,15 +47,6 @@ target_link_libraries(ipam_integration_tests PRIVATE integration_support project
 add_dependencies(ipam_integration_tests crossover)
 doctest_discover_tests(ipam_integration_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)
 
-# Packets through crossover-portmap, beside Debian's bridge.
-add_executable(portmap_integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
-  portmap_test.cc)
-target_compile_definitions(portmap_integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
-target_link_libraries(portmap_integration_tests PRIVATE integration_support project_options doctest::doctest
-  nlohmann_json::nlohmann_json)
-add_dependencies(portmap_integration_tests crossover)
-doctest_discover_tests(portmap_integration_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)
-
 # Leases when the program is killed, and when the disk is full or cannot be written.
 add_executable(ipam_durability_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
   fixture/answer.cc
@@ -67,3 +58,13 @@ target_link_libraries(ipam_durability_tests PRIVATE integration_support project_
   nlohmann_json::nlohmann_json fmt::fmt-header-only)
 add_dependencies(ipam_durability_tests crossover)
 doctest_discover_tests(ipam_durability_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)
+
+# Packets through crossover-portmap, beside Debian's bridge.
+add_executable(portmap_integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
+  host_ports_test.cc
+  portmap_test.cc)
+target_compile_definitions(portmap_integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+target_link_libraries(portmap_integration_tests PRIVATE integration_support project_options doctest::doctest
+  nlohmann_json::nlohmann_json)
+add_dependencies(portmap_integration_tests crossover)
+doctest_discover_tests(portmap_integration_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)
