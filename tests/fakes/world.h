@@ -141,9 +141,6 @@ class FakeAgent final : public plugin::Agent {
                                           const std::string& ifname, std::chrono::milliseconds deadline) override;
 };
 
-/// Goes on by a millisecond whenever somebody looks.
-class FakeClock final : public plugin::Clock {
- public:
 /// Links of the host by the addresses that are reached over them.
 class FakeHostLinks final : public netlink::HostLinks {
  public:
@@ -154,6 +151,9 @@ class FakeHostLinks final : public netlink::HostLinks {
   }
 };
 
+/// Goes on by a millisecond whenever somebody looks.
+class FakeClock final : public plugin::Clock {
+ public:
   [[nodiscard]] std::int64_t unix_ms() override { return now_ms_ += 1; }
   [[nodiscard]] std::uint64_t boot_ns() override { return static_cast<std::uint64_t>(now_ms_ += 1) * 1'000'000U; }
   void sleep(std::chrono::milliseconds time) override { now_ms_ += time.count(); }
