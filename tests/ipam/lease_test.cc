@@ -24,9 +24,10 @@ Lease example() {
 TEST_SUITE_BEGIN("ipam.lease");
 TEST_CASE("a lease is one line of JSON that holds all its addresses, and comes back as it was") {
   const std::string text = lease_text(example());
-  CHECK(text.starts_with(R"({"crossoverLease":1,"containerID":"5fc10b","ifname":"eth0","network":"cilium",)"
-                         R"("addresses":["10.245.1.7/24","fd00:10::7/120"],"bootID":"0a1b","netns":"/run/netns/cni-1f8c","inode":4026532281,)"
-                         R"("pod":"default/web-0","taken":1763711133241,"sum":")"));
+  CHECK(text.starts_with(
+      R"({"crossoverLease":1,"containerID":"5fc10b","ifname":"eth0","network":"cilium",)"
+      R"("addresses":["10.245.1.7/24","fd00:10::7/120"],"bootID":"0a1b","netns":"/run/netns/cni-1f8c","inode":4026532281,)"
+      R"("pod":"default/web-0","taken":1763711133241,"sum":")"));
   CHECK(parse_lease(text) == example());
 }
 
