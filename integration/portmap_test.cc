@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // crossover-portmap behind Debian's bridge, judged by packets.
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <array>
-#include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -19,112 +13,19 @@
 #include <utility>
 #include <vector>
 
-#include "conf/fd.h"
 #include "integration/support/namespaces.h"
 #include "integration/support/process.h"
+#include "integration/support/server.h"
 
 namespace {
 
 namespace fs = std::filesystem;
-using conf::UniqueFd;
 using nlohmann::json;
 using support::Finished;
 using support::Netns;
+using support::Server;
 
 constexpr const char* kPlugins = "/usr/lib/cni";
-constexpr int kPatience = 700;  // milliseconds, for what is to be lost
-
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  [[nodiscard]] sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
-};
-
-Address address_of(const std::string& text, std::uint16_t port) {
-  Address out;
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&out.storage);
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.storage);
-  if (::inet_pton(AF_INET, text.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(port);
-    out.size = sizeof(*v4);
-  } else {
-    REQUIRE(::inet_pton(AF_INET6, text.c_str(), &v6->sin6_addr) == 1);
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(port);
-    out.size = sizeof(*v6);
-  }
-  return out;
-}
-
-std::string text_of(const sockaddr_storage& storage) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  const void* bytes = storage.ss_family == AF_INET
-                          ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr)
-                          : static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr);
-  return ::inet_ntop(storage.ss_family, bytes, text.data(), text.size());
-}
-
-UniqueFd socket_in(const Netns& netns, int family, int type) {
-  UniqueFd fd;
-  netns.enter([&] { fd.reset(::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); });
-  REQUIRE(fd);
-  return fd;
-}
-
-bool ready(const UniqueFd& fd, short what) {
-  pollfd wanted{.fd = fd.get(), .events = what, .revents = 0};
-  return ::poll(&wanted, 1, kPatience) == 1;
-}
-
-/// Answers on one port of one namespace, and says who asked.
-class Server {
- public:
-  Server(const Netns& netns, int type, const std::string& address, std::uint16_t port) : type_(type) {
-    Address own = address_of(address, port);
-    fd_ = socket_in(netns, own.storage.ss_family, type);
-    const int on = 1;
-    REQUIRE(::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
-    REQUIRE(::bind(fd_.get(), own.get(), own.size) == 0);
-    if (type == SOCK_STREAM) REQUIRE(::listen(fd_.get(), 16) == 0);
-  }
-
-  /// The address that asks, as this server sees it; nothing if `client` reaches somebody else or nobody.
-  std::optional<std::string> asked_by(const Netns& client, const std::string& address, std::uint16_t port) {
-    Address to = address_of(address, port);
-    const UniqueFd fd = socket_in(client, to.storage.ss_family, type_);
-    const int connected = ::connect(fd.get(), to.get(), to.size);
-    if (connected != 0 && errno != EINPROGRESS) return std::nullopt;
-    return type_ == SOCK_STREAM ? accepted(fd) : received(fd);
-  }
-
- private:
-  std::optional<std::string> accepted(const UniqueFd& client) {
-    if (!ready(fd_, POLLIN)) return std::nullopt;
-    sockaddr_storage peer{};
-    socklen_t size = sizeof peer;
-    const UniqueFd mine(::accept4(fd_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC));
-    REQUIRE(mine);
-    REQUIRE(::send(mine.get(), "x", 1, 0) == 1);
-    return answer_on(client) ? std::optional(text_of(peer)) : std::nullopt;
-  }
-  std::optional<std::string> received(const UniqueFd& client) {
-    if (::send(client.get(), "?", 1, 0) != 1 || !ready(fd_, POLLIN)) return std::nullopt;
-    sockaddr_storage peer{};
-    socklen_t size = sizeof peer;
-    char byte = 0;
-    REQUIRE(::recvfrom(fd_.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &size) == 1);
-    REQUIRE(::sendto(fd_.get(), "x", 1, 0, reinterpret_cast<sockaddr*>(&peer), size) == 1);
-    return answer_on(client) ? std::optional(text_of(peer)) : std::nullopt;
-  }
-  static bool answer_on(const UniqueFd& client) {
-    char byte = 0;
-    return ready(client, POLLIN) && ::recv(client.get(), &byte, 1, 0) == 1 && byte == 'x';
-  }
-
-  int type_;
-  UniqueFd fd_;
-};
 
 bool isolate_once() {
   static const bool isolated = [] { return support::isolate({}), true; }();
