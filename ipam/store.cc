@@ -39,23 +39,21 @@ bool covers(const std::vector<Block>& blocks, const Lease& lease) {
   });
 }
 
-std::vector<std::string> lines_of(std::string_view text) {
-  std::vector<std::string> out;
-  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
-    out.emplace_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
-  }
-  return out;
-}
-
 std::string sum_line(std::string_view text) { return fmt::format("{:016x}\n", conf::stable_hash(text)); }
 
-/// An intent's lines without its sum; nothing for what is no whole intent.
+// Stands where an intent has its boot, when that call has ended.
+constexpr std::string_view kDone = "----------------\n";
+
+/// An intent's lines without its sum and what a longer one left behind it; nothing for what is no whole intent.
 std::optional<std::vector<std::string>> intent_lines(std::string_view text) {
-  const std::size_t sum = sum_line({}).size();
-  if (text.size() < sum || text.substr(text.size() - sum) != sum_line(text.substr(0, text.size() - sum)))
-    return std::nullopt;
-  return lines_of(text.substr(0, text.size() - sum));
+  std::vector<std::string> out;
+  std::size_t at = 0;
+  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n', at)) {
+    if (out.size() >= 3 && text.substr(at, end + 1 - at) == sum_line(text.substr(0, at))) return out;
+    out.emplace_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return std::nullopt;
 }
 
 std::int64_t number(std::string_view text) {
@@ -85,6 +83,7 @@ Store::Store(conf::Disk& disk, Options options)
 }
 
 std::string Store::lease_path(const std::string& name) const { return options_.dir + "/leases/" + name; }
+std::string Store::intent_path() const { return options_.dir + "/intent"; }
 std::string Store::table_path(const conf::IpPrefix& cidr) const { return options_.dir + "/blocks/" + block_file(cidr); }
 
 std::optional<Lease> Store::read_lease(const std::string& name) {
@@ -183,7 +182,10 @@ void Store::drop_tables() {
 void Store::begin(const std::string& name, const std::vector<conf::IpPrefix>& addresses, std::int64_t now_ms) {
   std::string text = fmt::format("{:016x}\n{}\n{}\n", boot_hash_, now_ms, name);
   for (const conf::IpPrefix& address : addresses) text += address.addr.str() + '\n';
-  disk_.replace(options_.dir + "/intent", text + sum_line(text), conf::Sync::kNo);
+  text += sum_line(text);
+  if (has_intent_) return disk_.write_at(intent_path(), 0, text);  // making a file costs more than all the rest
+  disk_.replace(intent_path(), text, conf::Sync::kNo);
+  has_intent_ = true;
 }
 
 // Ends what begin() began. Tables that cannot be written (the disk is full or failing) are worse than none.
@@ -194,7 +196,7 @@ void Store::settle(const std::vector<conf::IpPrefix>& addresses, std::uint64_t o
     drop_tables();
   }
   try {
-    (void)disk_.remove(options_.dir + "/intent");
+    disk_.write_at(intent_path(), 0, kDone);
   } catch (const CniError&) {
     // all is done: whoever finds the intent finds nothing to do
   }
@@ -206,13 +208,15 @@ void Store::settle(const std::vector<conf::IpPrefix>& addresses, std::uint64_t o
 void Store::finish_intent() {
   std::optional<std::string> text;
   try {
-    text = disk_.read(options_.dir + "/intent", kMaxLeaseFileBytes);
+    text = disk_.read(intent_path(), kMaxLeaseFileBytes);
     if (!text) return;
   } catch (const CniError&) {
     text.emplace();  // it is there, and says nothing
   }
+  has_intent_ = true;
+  if (text->starts_with(kDone)) return;
   const std::optional<std::vector<std::string>> lines = intent_lines(*text);
-  if (lines && lines->size() >= 3) return finish(*lines);
+  if (lines) return finish(*lines);
   drop_tables();
   settle({}, kNobody, 0);
 }

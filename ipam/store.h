@@ -22,16 +22,16 @@
 //   leases/<container id>:<interface>   one file an attachment (lease.h): the truth
 //   blocks/<cidr>                       one table a block (index.h): what is taken, found fast
 //   intent                              the call that is changing a lease: boot, time, file, addresses and the
-//                                       conf::stable_hash of all that, one a line
+//                                       conf::stable_hash of all that, one a line; 16 dashes for the boot: it is done
 //   lock                                one byte locked for the length of a call
 //
 // State goes by the block, never by a network's name, so that a renamed network forgets nobody; two networks that share
 // a block share its table, and an address is marked in every table that covers it, so that blocks of different sizes
 // may overlap. A call locks, writes `intent`, writes or removes the lease file (that is the moment at which it
-// happens), brings the tables up to date, and removes `intent`. Whoever finds an intent of this boot finishes it: the
-// tables are made to say what the lease file says. Tables of an earlier boot, those that are missing or damaged, and
-// all of them where an intent is damaged are built anew from the lease files. Only leases are synced: a power cut ends
-// the boot.
+// happens), brings the tables up to date, and marks `intent` as done. Whoever finds an intent of this boot finishes it:
+// the tables are made to say what the lease file says. Tables of an earlier boot, those that are missing or damaged,
+// and all of them where an intent is damaged are built anew from the lease files. Only leases are synced: a power cut
+// ends the boot.
 namespace ipam {
 
 /// What to take: one address of these blocks, tried in order; a given one, or the next.
@@ -109,6 +109,7 @@ class Store {
     std::uint32_t offset = 0;
   };
   [[nodiscard]] std::string lease_path(const std::string& name) const;
+  [[nodiscard]] std::string intent_path() const;
   [[nodiscard]] std::string table_path(const conf::IpPrefix& cidr) const;
   [[nodiscard]] std::optional<Lease> read_lease(const std::string& name);
   [[nodiscard]] std::vector<conf::IpPrefix> tables();
@@ -136,6 +137,7 @@ class Store {
   conf::Disk& disk_;
   Options options_;
   std::uint64_t boot_hash_ = 0;
+  bool has_intent_ = false;  ///< the file is there
   conf::UniqueFd lock_file_;
   std::optional<conf::ByteLock> lock_;
   std::map<conf::IpPrefix, Index> indexes_;

@@ -41,13 +41,12 @@ class MemoryDisk final : public conf::Disk {
     files_.at(path).replace(offset, bytes.size(), bytes);
   }
   void replace(const std::string& path, std::string_view bytes, conf::Sync) override { files_[path] = bytes; }
-  bool remove(const std::string& path) override { return path == never_removed || files_.erase(path) > 0; }
+  bool remove(const std::string& path) override { return files_.erase(path) > 0; }
   void rename(const std::string& from, const std::string& to) override {
     files_[to] = files_.at(from);
     files_.erase(from);
   }
 
-  std::string never_removed;  ///< the path of a file that stays, though it was removed
   /// All that is there, to look at, to damage, and to put back.
   [[nodiscard]] std::map<std::string, std::string>& files() { return files_; }
 

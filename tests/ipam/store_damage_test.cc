@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "conf/error.h"
+#include "conf/stable_hash.h"
 #include "ipam/store.h"
 #include "tests/ipam/memory_disk.h"
 #include "tests/ipam/store_world.h"
@@ -149,11 +150,11 @@ std::vector<Torn> torn_states(Node& node) {
   };
   const auto caught = [&](const Files& start, const std::function<void(Store&)>& call) {
     node.disk.files() = start;
-    node.disk.never_removed = node.path("intent");
     Store store = node.store();
     call(store);
-    node.disk.never_removed.clear();
-    return node.disk.files();
+    Files out = node.disk.files();
+    out[node.path("intent")].replace(0, 16, fmt::format("{:016x}", conf::stable_hash("boot-1")));  // not done yet
+    return out;
   };
   const Files adding = caught(without, [](Store& store) { (void)store.take(wants(), taker(3, kNow), nobody_is_dead); });
   const Files deleting = caught(with, [](Store& store) { (void)store.give_back(pod(3), kNow); });
@@ -175,7 +176,7 @@ TEST_CASE("an intent that is cut or changed anywhere hands out no address twice 
       const std::set<conf::IpPrefix> held = held_by(node, torn.pods);
       REQUIRE(held.size() == 2 * torn.pods.size());
       REQUIRE(fill(node, 4, held) == kRoom - torn.pods.size());
-      REQUIRE(node.disk.files().count(node.path("intent")) == 0);
+      REQUIRE(node.disk.files().at(node.path("intent")).starts_with("----------------\n"));
       for (const std::size_t number : torn.pods) REQUIRE(node.store().give_back(pod(number), kNow));
       give_all_back(node);
     });
