@@ -78,7 +78,7 @@ TEST_CASE("wrap-around: after the last address of a block comes the first that i
   Node node;
   node.wants = {{.blocks = blocks({"10.1.0.0/29"}), .address = {}}};
   for (std::size_t i = 1; i <= 6; ++i) (void)node.take(i);
-  for (const std::size_t i : {2, 5}) CHECK(node.give_back(i, 1'000'000));
+  for (const std::size_t i : {2U, 5U}) CHECK(node.give_back(i, 1'000'000));
   CHECK(node.take(7, 1'031'000) == "10.1.0.2/29");
   CHECK(node.take(8, 1'031'000) == "10.1.0.5/29");
 }
