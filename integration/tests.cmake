@@ -61,7 +61,9 @@ doctest_discover_tests(ipam_durability_tests TEST_PREFIX "integration: " PROPERT
 
 # Packets through crossover-portmap, beside Debian's bridge.
 add_executable(portmap_integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
+  fixture/port_node.cc
   host_ports_test.cc
+  portmap_matrix_test.cc
   portmap_test.cc)
 target_compile_definitions(portmap_integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
 target_link_libraries(portmap_integration_tests PRIVATE integration_support project_options doctest::doctest
