@@ -49,12 +49,12 @@ Index::Index(std::uint64_t boot_hash, std::uint32_t offsets) : header_(kMagic) {
   pieces_.resize((offsets + kPiece - 1) / kPiece);
 }
 
-std::optional<Index> Index::parse(std::string bytes, std::uint64_t boot_hash, std::uint32_t offsets) {
-  std::optional<Index> out = parse_of_any_boot(std::move(bytes), offsets);
+std::optional<Index> Index::parse(const std::string& bytes, std::uint64_t boot_hash, std::uint32_t offsets) {
+  std::optional<Index> out = parse_of_any_boot(bytes, offsets);
   return out && out->boot_hash() == boot_hash ? std::move(out) : std::nullopt;
 }
 
-std::optional<Index> Index::parse_of_any_boot(std::string bytes, std::uint32_t offsets) {
+std::optional<Index> Index::parse_of_any_boot(const std::string& bytes, std::uint32_t offsets) {
   if (bytes.size() != entry_at(offsets) || !bytes.starts_with(kMagic)) return std::nullopt;
   if (get<std::uint32_t>(bytes, kOffsetsAt) != offsets) return std::nullopt;
   Index out(bytes.substr(0, kIndexHeader), nullptr);
@@ -95,7 +95,8 @@ std::string Index::bytes() const {
 }
 
 std::string_view Index::entry_bytes(std::uint32_t offset) const {
-  return std::string_view(piece_of(offset)).substr(in_piece(offset), kIndexEntry);
+  const std::string_view piece = piece_of(offset);
+  return piece.substr(in_piece(offset), kIndexEntry);
 }
 
 IndexEntry Index::entry(std::uint32_t offset) const {

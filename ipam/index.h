@@ -47,10 +47,11 @@ class Index {
   /// An empty table for a block of `offsets` addresses.
   Index(std::uint64_t boot_hash, std::uint32_t offsets);
   /// The table that `bytes` hold; nothing if they are of another boot, another size, or no table at all.
-  [[nodiscard]] static std::optional<Index> parse(std::string bytes, std::uint64_t boot_hash, std::uint32_t offsets);
+  [[nodiscard]] static std::optional<Index> parse(const std::string& bytes, std::uint64_t boot_hash,
+                                                  std::uint32_t offsets);
 
   /// The same of whatever boot.
-  [[nodiscard]] static std::optional<Index> parse_of_any_boot(std::string bytes, std::uint32_t offsets);
+  [[nodiscard]] static std::optional<Index> parse_of_any_boot(const std::string& bytes, std::uint32_t offsets);
   /// `bytes` of the table's file from `offset` on, all of them; throws if they cannot be read.
   using Fetch = std::function<std::string(std::uint64_t offset, std::size_t bytes)>;
   /// As parse, of a file of `file_bytes`, whose entries are read when they are first asked for.

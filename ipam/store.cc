@@ -135,7 +135,7 @@ Index& Store::build(const conf::IpPrefix& cidr, const Inventory& held, const Ind
     for (std::uint32_t i = 0; i < block.offsets(); ++i)
       if (const std::uint32_t freed = before->entry(i).freed_s; freed != 0) out.free(i, freed);
     for (const std::string& path : held.damaged) {
-      const std::uint64_t owner = owner_hash(std::string_view(path).substr(path.rfind('/') + 1));
+      const std::uint64_t owner = owner_hash(path.substr(path.rfind('/') + 1));
       for (const std::uint32_t offset : before->of(owner)) out.take(offset, owner);
     }
   }

@@ -64,7 +64,7 @@ std::map<IpPrefix, Index> read_tables(conf::Disk& disk, const std::string& dir) 
     const std::optional<IpPrefix> cidr = block_of_file(entry.name);
     std::optional<std::string> bytes = cidr ? bytes_of(disk, dir + '/' + entry.name, kMaxIndexBytes) : std::nullopt;
     if (!bytes) continue;
-    std::optional<Index> table = Index::parse_of_any_boot(std::move(*bytes), make_block(*cidr).offsets());
+    std::optional<Index> table = Index::parse_of_any_boot(*bytes, make_block(*cidr).offsets());
     if (table) out.emplace(*cidr, std::move(*table));
   }
   return out;
