@@ -34,6 +34,12 @@ fs::path make_netns(const fs::path& path) {
   return path;
 }
 
+void enter(const fs::path& netns) {
+  const int fd = ::open(netns.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || ::setns(fd, CLONE_NEWNET) != 0) give_up("cannot enter " + netns.string());
+  (void)::close(fd);  // it is held by being in it
+}
+
 void write_file(const fs::path& path, const std::string& text) {
   fs::create_directories(path.parent_path());
   std::ofstream(path) << text;
