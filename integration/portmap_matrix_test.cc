@@ -36,14 +36,14 @@ using support::Netns;
 const std::string kLost = "-";
 
 /// hostPort 8080 of all addresses to 80, hostPort 8081 of one address per family to 81.
-json all_mappings() {
+std::string all_mappings() {
   json out = json::array();
   for (const std::string protocol : {"tcp", "udp", "sctp"}) {
     out.push_back({{"hostPort", 8080}, {"containerPort", 80}, {"protocol", protocol}});
     for (const std::string address : {"192.0.2.9", "2001:db8::9"})
       out.push_back({{"hostPort", 8081}, {"containerPort", 81}, {"protocol", protocol}, {"hostIP", address}});
   }
-  return out;
+  return out.dump();
 }
 
 /// One port of one machine, for a protocol.
@@ -166,8 +166,8 @@ std::string traces(const Node& node, const std::string& id) {
   return node.rules().find(id) == std::string::npos ? "none" : "some";
 }
 
-json one_port(const std::string& protocol) {
-  return json::array({{{"hostPort", 8080}, {"containerPort", 80}, {"protocol", protocol}}});
+std::string one_port(const std::string& protocol) {
+  return json::array({{{"hostPort", 8080}, {"containerPort", 80}, {"protocol", protocol}}}).dump();
 }
 
 void take_over(Node& node, std::vector<std::string>& out) {
@@ -178,7 +178,7 @@ void take_over(Node& node, std::vector<std::string>& out) {
     out.emplace_back(greedy.map(one_port("tcp")).ok() ? "accepted" : "refused");
     greedy.must_unmap();
   }
-  const json config = first->config;
+  const std::string config = first->config;
   first.reset();
   Pod second(node, "bbbb");
   second.must_map(one_port("tcp"));
@@ -188,9 +188,9 @@ void take_over(Node& node, std::vector<std::string>& out) {
   out.push_back(listener.asked_by(node.client, "192.0.2.1", 8080));
 
   out.push_back(traces(node, "bbbb"));
-  json bare = second.config;
+  json bare = json::parse(second.config);
   bare.erase("runtimeConfig");
-  CHECK(node.call("DEL", "bbbb", bare, "").ok());
+  CHECK(node.call("DEL", "bbbb", bare.dump(), "").ok());
   out.push_back(traces(node, "bbbb"));
   second.must_unmap();
   out.push_back(traces(node, "bbbb"));
