@@ -281,8 +281,10 @@ std::optional<std::vector<IpAddr>> read_agent_addresses(std::string_view body) {
     if (!ipam.has("allocations")) return std::nullopt;
     const Object allocations = part_of(ipam, "allocations");
     std::vector<IpAddr> out;
-    for (const conf::Member& member : allocations.members())
-      if (conf::as_string(member.value).value_or("/").find('/') == std::string::npos) add_taken(out, member.key);
+    for (const conf::Member& member : allocations.members()) {
+      const std::optional<std::string> owner = conf::as_string(member.value);
+      if (owner && std::find(owner->begin(), owner->end(), '/') == owner->end()) add_taken(out, member.key);
+    }
     return out;
   } catch (const conf::CniError&) {
     return std::nullopt;
