@@ -50,7 +50,8 @@ inline std::vector<Want> small_dual_stack() {
 }
 
 inline Taker taker(std::size_t number, std::int64_t now_ms = 1'000'000) {
-  return {.owner = pod(number), .network = "net", .netns = "/n", .netns_inode = 7, .pod = "default/web", .now_ms = now_ms};
+  return {
+      .owner = pod(number), .network = "net", .netns = "/n", .netns_inode = 7, .pod = "default/web", .now_ms = now_ms};
 }
 
 inline bool nobody_is_dead(const Lease&) { return false; }
