@@ -41,7 +41,8 @@ std::optional<bool> host_ports_of(const conf::Object& health) {
   if (mode.empty()) return std::nullopt;
   const conf::Object features = part_of(replacement, "features");
   if (!features.has("hostPort")) return mode == "True" || mode == "Strict";
-  const std::string* enabled = part_of(features, "hostPort").find("enabled");
+  const conf::Object feature = part_of(features, "hostPort");
+  const std::string* enabled = feature.find("enabled");
   return enabled != nullptr && *enabled == "true";
 }
 

@@ -196,7 +196,7 @@ TEST_CASE("a file of more than 256 blocks or 2 MiB is a problem") {
   check_problem(read_blocks_file(std::string(1000, '\xff') + '\n'));
 }
 
-TEST_CASE("a CiliumNode has its blocks in podCIDRs, or in its pools; its own addresses are taken") {
+TEST_CASE("a CiliumNode has its blocks in podCIDRs, or in its pools, and its own addresses are taken") {
   CHECK(told(read_blocks_file(kCiliumNode)) ==
         "10.245.1.0/24 fd00::/120 without 10.245.1.115 without fd00::9 without 10.245.1.90");
   const auto node = [](const std::string& ipam) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "plugin/dispatch.h"
 #include "tests/fakes/machine.h"
@@ -64,9 +66,10 @@ struct PortWorld {
   [[nodiscard]] std::size_t elements(unsigned n) {
     const std::string owner = "c" + std::to_string(n) + ":eth0";
     std::size_t count = 0;
-    for (const netlink::NftSet& set : machine.ruleset.sets(crossover()))
-      for (const netlink::NftElement& one : machine.ruleset.elements(crossover(), set.name).value())
-        count += one.comment == owner ? 1U : 0U;
+    for (const netlink::NftSet& set : machine.ruleset.sets(crossover())) {
+      const std::optional<std::vector<netlink::NftElement>> all = machine.ruleset.elements(crossover(), set.name);
+      for (const netlink::NftElement& one : all.value()) count += one.comment == owner ? 1U : 0U;
+    }
     return count;
   }
   [[nodiscard]] static netlink::NftTable crossover() {
