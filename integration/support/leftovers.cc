@@ -47,9 +47,9 @@ std::string without_carrier(const std::string& route) {
 }
 
 bool stays(const std::string& path) {
-  static constexpr std::array<std::string_view, 4> kOfCrossover = {
+  static constexpr std::array<std::string_view, 5> kOfCrossover = {
       "/var/lib/cni/crossover/node-state", "/var/lib/cni/crossover/events.jsonl", "/var/lib/cni/crossover/networks/",
-      "/var/lib/cni/crossover/ipam/blocks/"};
+      "/var/lib/cni/crossover/ipam/blocks/", "/var/lib/cni/crossover/ipam/intent"};
   const std::string name = fs::path(path).filename();
   if (name == "lock" || name.ends_with(".lock") || name.starts_with("last_reserved_ip.")) return true;
   return std::any_of(kOfCrossover.begin(), kOfCrossover.end(),
