@@ -101,10 +101,10 @@ TEST_SUITE("plugin.agent") {
         {R"({"features":{"hostPort":{"enabled":true}}})", Maps()},
         {R"([])", Maps()},
     };
-    for (const auto& [replacement, maps] : said) {
-      CAPTURE(replacement);
-      CHECK(parse_health(R"({"cilium":{"state":"Ok"},"kube-proxy-replacement":)" + replacement + "}").host_ports ==
-            maps);
+    for (const auto& one : said) {
+      CAPTURE(one.first);
+      CHECK(parse_health(R"({"cilium":{"state":"Ok"},"kube-proxy-replacement":)" + one.first + "}").host_ports ==
+            one.second);
     }
   }
 
