@@ -160,7 +160,7 @@ Peer make_peer(const Setup& setup, const std::string& flavour, std::size_t count
   out.dir = setup.work / std::to_string(number++);
   fs::create_directories(out.dir / "sbin");
   for (const std::string name : {"iptables", "ip6tables"})
-    if (!flavour.empty()) fs::create_symlink("/usr/sbin/" + name + '-' + flavour, out.dir / "sbin" / name);
+    if (!flavour.empty()) fs::create_symlink(fmt::format("/usr/sbin/{}-{}", name, flavour), out.dir / "sbin" / name);
   for (const fs::path& netns : {out.host(), out.pod(), out.client()}) bench::make_netns(netns);
   wire(out);
   fill(out, count);
