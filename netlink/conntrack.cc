@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "conf/error.h"
+#include "netlink/address.h"
 #include "netlink/attribute.h"
 #include "netlink/message.h"
 
@@ -169,17 +170,6 @@ std::optional<Flow> decode_flow(std::span<const std::byte> message) {
   return Flow{.original = *original, .reply = *reply, .zone = *zone, .id = *id_number};
 }
 
-std::optional<conf::IpAddr> decode_local_address(std::span<const std::byte> message) {
-  const auto attributes = open(message, RTM_NEWADDR, sizeof(ifaddrmsg));
-  if (!attributes) return std::nullopt;
-  const auto number = std::to_integer<std::uint8_t>(message[NLMSG_HDRLEN]);
-  if (number != kInet && number != kInet6) return std::nullopt;
-  const conf::Family family = number == kInet ? conf::Family::kIpv4 : conf::Family::kIpv6;
-  // On a point-to-point link IFA_ADDRESS is the peer's.
-  const bool has_local = find_attribute(*attributes, IFA_LOCAL) != nullptr;
-  return address_in(*attributes, has_local ? IFA_LOCAL : IFA_ADDRESS, family);
-}
-
 std::vector<std::byte> encode_flow_dump(conf::Family family) {
   MessageWriter writer;
   writer.begin(ct_type(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP, family_header(family));
@@ -223,7 +213,7 @@ std::set<conf::IpAddr> KernelFlows::local_addresses() {
   const Ack ack = dump(
       *route_, address_dump(), [&found] { found.clear(); },
       [&found](std::span<const std::byte> answer) {
-        if (const auto addr = decode_local_address(answer)) found.insert(*addr);
+        if (const auto one = decode_address(answer)) found.insert(one->address.addr);
       });
   if (!ack.ok()) throw refused("list addresses", ack);
   return found;

@@ -73,9 +73,6 @@ class KernelFlows final : public Flows {
 /// IPv4 or IPv6. Pure.
 [[nodiscard]] std::optional<Flow> decode_flow(std::span<const std::byte> message);
 
-/// The address in one RTM_NEWADDR message, header included; nothing if it is another message or malformed. Pure.
-[[nodiscard]] std::optional<conf::IpAddr> decode_local_address(std::span<const std::byte> message);
-
 /// The requests: all flows of a family; the deletion of one (by its tuple, zone and id). Pure.
 [[nodiscard]] std::vector<std::byte> encode_flow_dump(conf::Family family);
 [[nodiscard]] std::vector<std::byte> encode_flow_delete(const Flow& flow);

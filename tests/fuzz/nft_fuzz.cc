@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <span>
 
+#include "netlink/address.h"
 #include "netlink/conntrack.h"
 #include "netlink/nft_codec.h"
 
@@ -19,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)netlink::decode_set(message);
   (void)netlink::decode_elements(message);
   (void)netlink::decode_flow(message);
-  (void)netlink::decode_local_address(message);
+  (void)netlink::decode_address(message);
   (void)netlink::decode_comment(message);
   const auto rule = netlink::decode_rule(message);
   const auto expressions = rule ? std::optional(rule->rule.expressions) : netlink::decode_expressions(message);

@@ -14,12 +14,13 @@
 #include <cstring>
 #include <string>
 
+#include "netlink/address.h"
 #include "netlink/message.h"
 #include "tests/support/scratch.h"
 #include "tests/support/seccomp.h"
 
+using netlink::decode_address;
 using netlink::decode_flow;
-using netlink::decode_local_address;
 using netlink::Flow;
 using netlink::FlowTuple;
 using netlink::Flushed;
@@ -209,14 +210,15 @@ TEST_SUITE("netlink.conntrack") {
   }
 
   TEST_CASE("an address message cut short anywhere is refused") {
-    const std::array<std::byte, 8> header = {std::byte{2}, std::byte{24}, {}, {}, {}, {}, {}, {}};
+    const std::array<std::byte, 8> header = {std::byte{2}, std::byte{24}, {}, {}, std::byte{1}, {}, {}, {}};
     MessageWriter writer;
     writer.begin(RTM_NEWADDR, 0, header);
     writer.u32(IFA_LOCAL, 0x010200C0);
     const std::vector<std::byte> whole = writer.take();
-    CHECK(decode_local_address(whole) == ip("192.0.2.1"));
+    REQUIRE(decode_address(whole));
+    CHECK(decode_address(whole)->address.addr == ip("192.0.2.1"));
     for (std::size_t length = 0; length < whole.size(); ++length) {
-      CHECK_FALSE(decode_local_address(std::span(whole).first(length)).has_value());
+      CHECK_FALSE(decode_address(std::span(whole).first(length)).has_value());
     }
   }
 }
