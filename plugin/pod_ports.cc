@@ -6,19 +6,10 @@
 #include "conf/error.h"
 #include "conf/json.h"
 #include "plugin/port_switch.h"
+#include "plugin/portmap.h"
 
 namespace plugin {
 namespace {
-
-std::vector<PortKey> keys_of(const PortMapping& mapping) {
-  std::vector<PortKey> out;
-  for (const conf::Family family : {conf::Family::kIpv4, conf::Family::kIpv6}) {
-    const conf::IpAddr address = mapping.host_ip.value_or(unspecified(family));
-    if (address.family == family)
-      out.push_back({.address = address, .protocol = mapping.protocol, .port = mapping.host_port});
-  }
-  return out;
-}
 
 void free_key(System& system, PortSwitch& ports, const PortKey& key, const conf::AttachmentId& newcomer) {
   const PortPlace place = place_of(key);
@@ -45,28 +36,13 @@ PortConfig pod_ports(std::string_view network, const std::string& state_dir, std
 void make_way(System& system, const PortConfig& config, const conf::AttachmentId& newcomer) {
   PortSwitch ports(system, config.state_dir);
   for (const PortMapping& mapping : config.mappings)
-    for (const PortKey& key : keys_of(mapping)) free_key(system, ports, key, newcomer);
+    for (const PortKey& key : possible_keys(mapping)) free_key(system, ports, key, newcomer);
 }
 
 void check_ports(System& system, const std::string& state_dir, const Attachment& attachment) {
   if (attachment.host_ports.empty()) return;
-  const PortConfig config = pod_ports("crossover", state_dir, attachment.host_ports);
-  const PodAddresses pod =
-      pod_addresses(attachment.result.value_or("{}"), attachment.list.version(), attachment.id.ifname);
-  PortSwitch ports(system, state_dir);
-  const std::optional<PortRecord> record = ports.records().find(owner_name(attachment.id));
-  std::string what;
-  if (!record) {
-    what = "there is no record of them";
-  } else if (record->redirections != redirections(config.mappings, pod)) {
-    what = "others were recorded than the pod has";
-  } else {
-    for (const std::string& problem : ports.problems(*record)) what += (what.empty() ? "" : "; ") + problem;
-  }
-  if (!what.empty())
-    throw conf::CniError(kPortsIncomplete, "hostPorts are not as they were made",
-                         fmt::format("{} {}: {}; `crossover reconcile` puts them back", attachment.id.container_id,
-                                     attachment.id.ifname, what));
+  check_mapped(system, pod_ports("crossover", state_dir, attachment.host_ports), attachment.id,
+               pod_addresses(attachment.result.value_or("{}"), attachment.list.version(), attachment.id.ifname));
 }
 
 }  // namespace plugin

@@ -96,6 +96,16 @@ IpAddr unspecified(Family family) {
 
 std::string PortKey::str() const { return fmt::format("{} {}", protocol_name(protocol), with_port(address, port)); }
 
+std::vector<PortKey> possible_keys(const PortMapping& mapping) {
+  std::vector<PortKey> out;
+  for (const conf::Family family : {conf::Family::kIpv4, conf::Family::kIpv6}) {
+    const conf::IpAddr address = mapping.host_ip.value_or(unspecified(family));
+    if (address.family == family)
+      out.push_back({.address = address, .protocol = mapping.protocol, .port = mapping.host_port});
+  }
+  return out;
+}
+
 std::string PortTarget::str() const { return with_port(address, port); }
 
 std::optional<Redirection> Redirection::parse(std::string_view text) {

@@ -41,6 +41,9 @@ struct PortKey {
   auto operator<=>(const PortKey&) const = default;
 };
 
+/// The keys that a mapping may come to, whatever families the pod has.
+[[nodiscard]] std::vector<PortKey> possible_keys(const PortMapping& mapping);
+
 struct PortTarget {
   conf::IpAddr address;
   std::uint16_t port = 0;

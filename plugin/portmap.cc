@@ -42,13 +42,8 @@ std::string del(System& system, const Request& request, std::string_view stdin_t
   const PortHints hints = read_port_hints(stdin_text);
   if (unmap_ports(system, hints.state_dir, request.id) || hints.mappings.empty()) return {};
   std::vector<PortKey> keys;
-  for (const PortMapping& one : hints.mappings) {
-    for (const conf::Family family : {conf::Family::kIpv4, conf::Family::kIpv6}) {
-      const conf::IpAddr address = one.host_ip.value_or(unspecified(family));
-      if (address.family == family)
-        keys.push_back({.address = address, .protocol = one.protocol, .port = one.host_port});
-    }
-  }
+  for (const PortMapping& one : hints.mappings)
+    for (const PortKey& key : possible_keys(one)) keys.push_back(key);
   PortSwitch(system, hints.state_dir).unmap_keys(owner_name(request.id), keys);
   return {};
 }
@@ -59,24 +54,15 @@ std::string joined(const std::vector<std::string>& lines) {
   return out;
 }
 
-[[noreturn]] void incomplete(const Request& request, const std::string& what) {
+[[noreturn]] void incomplete(const conf::AttachmentId& owner, const std::string& what) {
   throw CniError(kPortsIncomplete, "hostPorts are not as they were made",
-                 fmt::format("{} {}: {}", request.id.container_id, request.id.ifname, what));
+                 fmt::format("{} {}: {}", owner.container_id, owner.ifname, what));
 }
 
 std::string check(System& system, const Request& request, const PortConfig& config) {
   const std::string& result = required_result(config);
-  PortSwitch ports(system, config.state_dir);
-  const std::optional<PortRecord> record = ports.records().find(owner_name(request.id));
-  if (!record && config.mappings.empty()) return {};
-  if (!record) incomplete(request, "there is no record of them");
-  const PodAddresses pod = pod_addresses(result, config.cni_version, request.id.ifname);
-  const bool same = record->redirections == redirections(config.mappings, pod) && record->snat == config.snat &&
-                    record->masq_all == config.masq_all && record->conditions_v4 == config.conditions_v4 &&
-                    record->conditions_v6 == config.conditions_v6 && record->boot_id == system.boot_id;
-  if (!same) incomplete(request, "others were recorded than are asked about");
-  const std::vector<std::string> problems = ports.problems(*record);
-  if (!problems.empty()) incomplete(request, joined(problems));
+  if (config.mappings.empty() && !PortRecords(system.disk, config.state_dir).find(owner_name(request.id))) return {};
+  check_mapped(system, config, request.id, pod_addresses(result, config.cni_version, request.id.ifname));
   return {};
 }
 
@@ -120,6 +106,18 @@ std::string gc(System& system, const PortConfig& config) {
 }
 
 }  // namespace
+
+void check_mapped(System& system, const PortConfig& config, const conf::AttachmentId& owner, const PodAddresses& pod) {
+  PortSwitch ports(system, config.state_dir);
+  const std::optional<PortRecord> record = ports.records().find(owner_name(owner));
+  if (!record) incomplete(owner, "there is no record of them");
+  const bool same = record->redirections == redirections(config.mappings, pod) && record->snat == config.snat &&
+                    record->masq_all == config.masq_all && record->conditions_v4 == config.conditions_v4 &&
+                    record->conditions_v6 == config.conditions_v6 && record->boot_id == system.boot_id;
+  if (!same) incomplete(owner, "others were recorded than are asked about");
+  const std::vector<std::string> problems = ports.problems(*record);
+  if (!problems.empty()) incomplete(owner, joined(problems) + "; `crossover reconcile` puts them back");
+}
 
 std::string run_portmap(System& system, const Request& request, std::string_view stdin_text) {
   if (request.verb == conf::Verb::kDel) return del(system, request, stdin_text);

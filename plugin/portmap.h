@@ -26,6 +26,9 @@ struct PortRequest {
 };
 /// Maps config.mappings, which must not be empty, for one attachment, and forgets stale flows; all or nothing.
 void map_ports(System& system, const PortConfig& config, const PortRequest& request);
+/// Code kPortsIncomplete, saying what is wrong, if what map_ports did for `owner` is not all in place, or was of others
+/// than config.mappings and `pod`.
+void check_mapped(System& system, const PortConfig& config, const conf::AttachmentId& owner, const PodAddresses& pod);
 /// Takes out what the attachment has, by its record below `state_dir`; false if there is none.
 bool unmap_ports(System& system, const std::string& state_dir, const conf::AttachmentId& owner);
 

@@ -159,7 +159,8 @@ TEST_CASE("CHECK says what is not as the ADD left it") {
   CHECK(refusal_of([&] { return world.check(1, kWeb, R"(,"masqAll":true)"); }).code() == 121);
   CHECK(refusal_of([&] { return world.check(2, kWeb); }).details() == "c2 eth0: there is no record of them");
   world.machine.write(world.localnet_file(), "0\n");
-  CHECK(refusal_of([&] { return world.check(1, kWeb); }).details() == "c1 eth0: route_localnet of cni0 is not set");
+  CHECK(refusal_of([&] { return world.check(1, kWeb); }).details() ==
+        "c1 eth0: route_localnet of cni0 is not set; `crossover reconcile` puts them back");
   world.machine.ruleset.flush_ruleset();
   CHECK(refusal_of([&] { return world.check(1, kWeb); }).details().find("chain hostports_raw is not as it must be") !=
         std::string::npos);
