@@ -19,13 +19,6 @@ constexpr std::string_view kAnnotations = "io.kubernetes.cri.pod-annotations";
 constexpr std::string_view kValidAttachments = "cni.dev/valid-attachments";
 constexpr std::string_view kAttachments = "cni.dev/attachments";  // the specification's first name for it
 
-// The value of `key`; none for null, which is what Go writes for "not set".
-std::optional<Value> value_of(const Object& object, std::string_view key) {
-  const std::string* raw = object.find(key);
-  if (raw == nullptr || *raw == "null") return std::nullopt;
-  return Value{.path = std::string(key), .raw = *raw};
-}
-
 void require_version_for(Verb verb, const std::string& version) {
   require_supported(version);
   switch (verb) {
@@ -43,17 +36,9 @@ void require_version_for(Verb verb, const std::string& version) {
   }
 }
 
-std::string version_of(const Object& object, Verb verb) {
-  const std::optional<Value> value = value_of(object, "cniVersion");
-  std::string version = value ? string_value(*value, "a string such as \"1.0.0\"") : std::string();
-  if (version.empty()) version = kUnstatedVersion;
-  require_version_for(verb, version);
-  return version;
-}
-
 std::string name_of(const Object& object) {
   constexpr std::string_view kExpected = "a network name: a letter or digit, then letters, digits, '_', '.' and '-'";
-  const std::optional<Value> value = value_of(object, "name");
+  const std::optional<Value> value = value_in(object, "name");
   if (!value) refuse_configuration(fmt::format("`name` is missing: must be {}", kExpected));
   std::string name = string_value(*value, kExpected);
   if (!is_container_id(name)) refuse(*value, kExpected);
@@ -61,14 +46,14 @@ std::string name_of(const Object& object) {
 }
 
 std::optional<std::string> prev_result_of(const Object& object) {
-  const std::optional<Value> value = value_of(object, "prevResult");
+  const std::optional<Value> value = value_in(object, "prevResult");
   if (!value) return std::nullopt;
   if (kind_of(value->raw) != "object") refuse(*value, "an object");
   return value->raw;
 }
 
 Object runtime_config_of(const Object& object) {
-  const std::optional<Value> value = value_of(object, "runtimeConfig");
+  const std::optional<Value> value = value_in(object, "runtimeConfig");
   if (!value) return {};
   if (kind_of(value->raw) != "object") refuse(*value, "an object");
   return Object::parse(value->raw, value->path, kMaxGcBytes);
@@ -76,8 +61,8 @@ Object runtime_config_of(const Object& object) {
 
 // Either spelling, the current one first. Null counts as absent: it does not say that nothing is valid.
 std::optional<Value> attachment_list(const Object& object) {
-  const std::optional<Value> current = value_of(object, kValidAttachments);
-  return current ? current : value_of(object, kAttachments);
+  const std::optional<Value> current = value_in(object, kValidAttachments);
+  return current ? current : value_in(object, kAttachments);
 }
 
 std::string id_part(const Object& object, std::string_view path, std::string_view key) {
@@ -104,10 +89,18 @@ std::vector<AttachmentId> attachment_ids(const Value& list) {
 
 }  // namespace
 
+std::string configured_version(const Object& object, Verb verb) {
+  const std::optional<Value> value = value_in(object, "cniVersion");
+  std::string version = value ? string_value(*value, "a string such as \"1.0.0\"") : std::string();
+  if (version.empty()) version = kUnstatedVersion;
+  require_version_for(verb, version);
+  return version;
+}
+
 NetConf parse_netconf(std::string_view text, Verb verb) {
   const Object object = Object::parse(text, kWhat, verb == Verb::kGc ? kMaxGcBytes : kMaxConfigBytes);
   NetConf out;
-  out.cni_version = version_of(object, verb);
+  out.cni_version = configured_version(object, verb);
   out.name = name_of(object);
   out.settings = parse_settings(object);
   out.prev_result = prev_result_of(object);

@@ -28,6 +28,9 @@ struct NetConf {
 /// CHECK needs 0.4.0, GC and STATUS 1.1.0), 7 (name, our own keys, or a list of valid attachments of the wrong shape).
 [[nodiscard]] NetConf parse_netconf(std::string_view text, Verb verb);
 
+/// The cniVersion of any plugin's configuration, and whether it is ours and new enough for the verb: errors as above.
+[[nodiscard]] std::string configured_version(const Object& object, Verb verb);
+
 /// The pod's annotations that the runtime passed as the capability io.kubernetes.cri.pod-annotations; the value of
 /// `key`, or nothing.
 [[nodiscard]] std::optional<std::string> pod_annotation(const Object& runtime_config, std::string_view key);

@@ -113,6 +113,11 @@ std::string CniArgs::get(std::string_view key) const {
   return found == pairs_.rend() ? std::string() : found->second;
 }
 
+std::string CniArgs::pod() const {
+  const std::string name = get("K8S_POD_NAME");
+  return name.empty() ? name : fmt::format("{}/{}", get("K8S_POD_NAMESPACE"), name);
+}
+
 Request parse_request(const Environment& env) {
   Request request;
   request.verb = parse_verb(variable(env, "CNI_COMMAND"));

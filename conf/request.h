@@ -30,6 +30,8 @@ class CniArgs {
   [[nodiscard]] static CniArgs parse(std::string_view text);
   /// Empty if absent. Keys are compared to the letter.
   [[nodiscard]] std::string get(std::string_view key) const;
+  /// "namespace/name" of the pod; empty if the runtime did not say.
+  [[nodiscard]] std::string pod() const;
 
  private:
   std::vector<std::pair<std::string, std::string>> pairs_;

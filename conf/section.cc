@@ -56,6 +56,12 @@ bool has_parent_step(std::string_view path) {
 
 }  // namespace
 
+std::optional<Value> value_in(const Object& object, std::string_view key, std::string_view path) {
+  const std::string* raw = object.find(key);
+  if (raw == nullptr || *raw == "null") return std::nullopt;
+  return Value{.path = path.empty() ? std::string(key) : fmt::format("{}.{}", path, key), .raw = *raw};
+}
+
 std::string describe(std::string_view raw) {
   const std::string_view kind = kind_of(raw);
   if (kind == "object") return "an object";

@@ -22,6 +22,10 @@ struct Value {
   std::string raw;
 };
 
+/// The value of `key` of an object whose own path is `path`, empty at the top; nothing for null, which is what Go
+/// writes for "not set".
+[[nodiscard]] std::optional<Value> value_in(const Object& object, std::string_view key, std::string_view path = {});
+
 /// What stands in a JSON text, for an error: as written if it is short, else only what kind it is and how long.
 [[nodiscard]] std::string describe(std::string_view raw);
 

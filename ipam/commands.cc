@@ -94,12 +94,6 @@ std::string lasting_path(const std::string& netns) {
   return is_relative ? "" : netns;
 }
 
-std::string pod_of(const Request& request) {
-  const conf::CniArgs args = conf::CniArgs::parse(request.args);
-  const std::string name = args.get("K8S_POD_NAME");
-  return name.empty() ? "" : fmt::format("{}/{}", args.get("K8S_POD_NAMESPACE"), name);
-}
-
 void require_one_a_family(const Config& config) {
   if (config.cni_version != "0.1.0" && config.cni_version != "0.2.0") return;
   for (std::size_t i = 0; i < config.wants.size(); ++i)
@@ -153,7 +147,7 @@ std::string add(const Host& host, const Request& request, Config& config) {
                     .network = config.name,
                     .netns = lasting_path(request.netns),
                     .netns_inode = host.netns_inode(request.netns),
-                    .pod = pod_of(request),
+                    .pod = conf::CniArgs::parse(request.args).pod(),
                     .now_ms = host.now_ms};
   Store store(host.disk, options(host, config));
   if (const auto before = given_before(host, request, config, taker, store)) return result_of(config, *before, dns);

@@ -22,27 +22,11 @@ using conf::Verb;
 
 constexpr std::string_view kWhat = "the configuration on stdin";
 
-// Null is what Go writes for "not set".
-std::optional<Value> value_of(const Object& object, std::string_view key, std::string_view path) {
-  const std::string* raw = object.find(key);
-  if (raw == nullptr || *raw == "null") return std::nullopt;
-  return Value{.path = path.empty() ? std::string(key) : fmt::format("{}.{}", path, key), .raw = *raw};
-}
-
 Object object_in(const Object& object, std::string_view key, std::string_view path) {
-  const std::optional<Value> value = value_of(object, key, path);
+  const std::optional<Value> value = conf::value_in(object, key, path);
   if (!value) return {};
   if (conf::kind_of(value->raw) != "object") conf::refuse(*value, "an object");
   return Object::parse(value->raw, value->path, conf::kMaxGcBytes);
-}
-
-std::string version_of(const Object& object, Verb verb) {
-  std::string version = conf::string_member(object, "cniVersion", kWhat).value_or("");
-  if (version.empty()) version = conf::kUnstatedVersion;
-  conf::require_supported(version);
-  if (verb == Verb::kCheck) conf::require_at_least(version, "0.4.0", conf::verb_name(verb));
-  if (verb == Verb::kGc || verb == Verb::kStatus) conf::require_at_least(version, "1.1.0", conf::verb_name(verb));
-  return version;
 }
 
 // "10.1.2.3", or with a length as some write it.
@@ -61,8 +45,8 @@ void add_requests(const std::optional<Value>& list, std::vector<IpAddr>& out) {
 // CONVENTIONS.md: CNI_ARGS counts only where neither the capability nor args.cni says anything.
 std::vector<IpAddr> requests(const Object& object, const conf::Request& request) {
   std::vector<IpAddr> out;
-  add_requests(value_of(object_in(object, "runtimeConfig", ""), "ips", "runtimeConfig"), out);
-  add_requests(value_of(object_in(object_in(object, "args", ""), "cni", "args"), "ips", "args.cni"), out);
+  add_requests(conf::value_in(object_in(object, "runtimeConfig", ""), "ips", "runtimeConfig"), out);
+  add_requests(conf::value_in(object_in(object_in(object, "args", ""), "cni", "args"), "ips", "args.cni"), out);
   if (!out.empty()) return out;
   std::string text = conf::CniArgs::parse(request.args).get("IP");
   while (!text.empty()) {
@@ -126,14 +110,14 @@ Config parse_config(std::string_view text, const conf::Request& request, const A
   const bool is_gc = request.verb == Verb::kGc;
   const Object object = Object::parse(text, kWhat, is_gc ? conf::kMaxGcBytes : conf::kMaxConfigBytes);
   Config out;
-  out.cni_version = version_of(object, request.verb);
+  out.cni_version = conf::configured_version(object, request.verb);
   out.name = conf::string_member(object, "name", kWhat).value_or("");
   if (!conf::is_container_id(out.name)) conf::refuse_configuration("`name` must be a network name");
-  const std::optional<Value> own = value_of(object, "ipam", "");
+  const std::optional<Value> own = conf::value_in(object, "ipam", "");
   if (!own) conf::refuse_configuration("`ipam` is missing: must be an object");
   Section section(*own);
-  read_section(section, value_of(object_in(object, "runtimeConfig", ""), "ipRanges", "runtimeConfig"), ask, out);
-  if (const std::optional<Value> prev = value_of(object, "prevResult", "")) out.prev_result = prev->raw;
+  read_section(section, conf::value_in(object_in(object, "runtimeConfig", ""), "ipRanges", "runtimeConfig"), ask, out);
+  if (const std::optional<Value> prev = conf::value_in(object, "prevResult", "")) out.prev_result = prev->raw;
   if (is_gc && (object.has("cni.dev/valid-attachments") || object.has("cni.dev/attachments")))
     out.valid_attachments = conf::parse_attachment_ids(text, kWhat);
   if (request.verb == Verb::kAdd)

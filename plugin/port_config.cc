@@ -28,18 +28,11 @@ constexpr std::array<std::string_view, 11> kProtocolKeys = {"cniVersion",   "cni
                                                             "capabilities", "runtimeConfig", "prevResult",  "args",
                                                             "dns",          "ipam",          "disableCheck"};
 
-// Null is what Go writes for "not set".
-std::optional<Value> value_of(const Object& object, std::string_view key, std::string_view path) {
-  const std::string* raw = object.find(key);
-  if (raw == nullptr || *raw == "null") return std::nullopt;
-  return Value{.path = path.empty() ? std::string(key) : fmt::format("{}.{}", path, key), .raw = *raw};
-}
-
 std::optional<Value> mappings_in(const Object& object) {
-  const std::optional<Value> runtime = value_of(object, "runtimeConfig", "");
+  const std::optional<Value> runtime = conf::value_in(object, "runtimeConfig", "");
   if (!runtime) return std::nullopt;
   if (conf::kind_of(runtime->raw) != "object") conf::refuse(*runtime, "an object");
-  return value_of(Object::parse(runtime->raw, runtime->path), "portMappings", "runtimeConfig");
+  return conf::value_in(Object::parse(runtime->raw, runtime->path), "portMappings", "runtimeConfig");
 }
 
 std::uint16_t port(const std::optional<Value>& value, const std::string& path) {
@@ -67,10 +60,10 @@ std::optional<conf::IpAddr> host_ip(const std::optional<Value>& value) {
 PortMapping mapping(const Value& value) {
   if (conf::kind_of(value.raw) != "object") conf::refuse(value, "an object");
   const Object object = Object::parse(value.raw, value.path);
-  return {.host_port = port(value_of(object, "hostPort", value.path), value.path + ".hostPort"),
-          .container_port = port(value_of(object, "containerPort", value.path), value.path + ".containerPort"),
-          .protocol = protocol(value_of(object, "protocol", value.path), value.path + ".protocol"),
-          .host_ip = host_ip(value_of(object, "hostIP", value.path))};
+  return {.host_port = port(conf::value_in(object, "hostPort", value.path), value.path + ".hostPort"),
+          .container_port = port(conf::value_in(object, "containerPort", value.path), value.path + ".containerPort"),
+          .protocol = protocol(conf::value_in(object, "protocol", value.path), value.path + ".protocol"),
+          .host_ip = host_ip(conf::value_in(object, "hostIP", value.path))};
 }
 
 std::vector<PortMapping> mappings_of(const std::optional<Value>& value) {
@@ -132,15 +125,6 @@ void refuse_lost_loopback(const PortConfig& config) {
   }
 }
 
-std::string version_of(const Object& object, Verb verb) {
-  std::string version = conf::string_member(object, "cniVersion", kWhat).value_or("");
-  if (version.empty()) version = conf::kUnstatedVersion;
-  conf::require_supported(version);
-  if (verb == Verb::kCheck) conf::require_at_least(version, "0.4.0", conf::verb_name(verb));
-  if (verb == Verb::kGc || verb == Verb::kStatus) conf::require_at_least(version, "1.1.0", conf::verb_name(verb));
-  return version;
-}
-
 // Whether an entry of `ips` may be the pod's: not known to be another interface's.
 bool is_of(const Object& ip, const std::vector<std::string>& interfaces, std::string_view ifname) {
   const std::string* raw = ip.find("interface");
@@ -162,7 +146,7 @@ std::vector<std::string> array_in(const Object& object, std::string_view key) {
 PortConfig parse_port_config(std::string_view text, Verb verb) {
   const Object object = Object::parse(text, kWhat, verb == Verb::kGc ? conf::kMaxGcBytes : conf::kMaxConfigBytes);
   PortConfig out;
-  out.cni_version = version_of(object, verb);
+  out.cni_version = conf::configured_version(object, verb);
   out.name = conf::string_member(object, "name", kWhat).value_or("");
   if (!conf::is_container_id(out.name)) conf::refuse_configuration("`name` must be a network name");
   Section section(without_nulls(object), "");
@@ -172,7 +156,7 @@ PortConfig parse_port_config(std::string_view text, Verb verb) {
   section.finish();
   out.mappings = mappings_of(mappings_in(object));
   refuse_lost_loopback(out);
-  if (const std::optional<Value> prev = value_of(object, "prevResult", "")) out.prev_result = prev->raw;
+  if (const std::optional<Value> prev = conf::value_in(object, "prevResult", "")) out.prev_result = prev->raw;
   if (verb == Verb::kGc && (object.has("cni.dev/valid-attachments") || object.has("cni.dev/attachments")))
     out.valid_attachments = conf::parse_attachment_ids(text, kWhat);
   return out;
@@ -182,7 +166,8 @@ PortHints read_port_hints(std::string_view text) {
   PortHints out{.state_dir = PortConfig{}.state_dir, .mappings = {}};
   try {
     const Object object = Object::parse(text, kWhat);
-    if (const std::optional<Value> dir = value_of(object, "stateDir", "")) out.state_dir = conf::absolute_path(*dir);
+    if (const std::optional<Value> dir = conf::value_in(object, "stateDir", ""))
+      out.state_dir = conf::absolute_path(*dir);
     out.mappings = mappings_of(mappings_in(object));
   } catch (const conf::CniError&) {
     // a DEL must work with what it has

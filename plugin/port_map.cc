@@ -66,12 +66,6 @@ void find_links(System& system, PortSwitch& ports, const PodAddresses& pod, Port
   record.localnet_shared = v4->kind != "veth";  // the host's end of a pod's own pair is nobody else's
 }
 
-std::string pod_of(std::string_view text) {
-  const conf::CniArgs args = conf::CniArgs::parse(text);
-  const std::string name = args.get("K8S_POD_NAME");
-  return name.empty() ? name : fmt::format("{}/{}", args.get("K8S_POD_NAMESPACE"), name);
-}
-
 }  // namespace
 
 void map_ports(System& system, const PortConfig& config, const PortRequest& request) {
@@ -80,7 +74,7 @@ void map_ports(System& system, const PortConfig& config, const PortRequest& requ
   require_local_host_ips(system, config);
   record.owner = request.owner;
   record.network = config.name;
-  record.pod = pod_of(request.args);
+  record.pod = conf::CniArgs::parse(request.args).pod();
   record.netns = request.netns;
   record.netns_id = netns_of(system, request);
   record.boot_id = system.boot_id;
