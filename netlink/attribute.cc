@@ -50,6 +50,13 @@ std::string as_text(const Attribute& attribute) {
   return text;
 }
 
+std::optional<std::uint32_t> as_u32(const Attribute& attribute) {
+  std::uint32_t value = 0;
+  if (attribute.payload.size() != sizeof(value)) return std::nullopt;
+  std::memcpy(&value, attribute.payload.data(), sizeof(value));
+  return value;
+}
+
 std::optional<std::uint16_t> as_be16(const Attribute& attribute) {
   return big_endian<std::uint16_t>(attribute.payload);
 }

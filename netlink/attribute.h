@@ -26,6 +26,9 @@ struct Attribute {
 /// The payload up to its first zero byte.
 [[nodiscard]] std::string as_text(const Attribute& attribute);
 
+/// A number in the machine's order; nothing if the payload is of another size.
+[[nodiscard]] std::optional<std::uint32_t> as_u32(const Attribute& attribute);
+
 /// A number in network order; nothing if the payload is of another size.
 [[nodiscard]] std::optional<std::uint16_t> as_be16(const Attribute& attribute);
 [[nodiscard]] std::optional<std::uint32_t> as_be32(const Attribute& attribute);

@@ -57,13 +57,15 @@ std::optional<Link> decode_link(std::span<const std::byte> message) {
   if (!attributes || info.ifi_index <= 0) return std::nullopt;
   const Attribute* name = find_attribute(*attributes, IFLA_IFNAME);
   if (name == nullptr) return std::nullopt;
+  const Attribute* mtu = find_attribute(*attributes, IFLA_MTU);
   const Attribute* link_info = find_attribute(*attributes, IFLA_LINKINFO);
   const std::optional<std::string> kind = link_info == nullptr ? std::string() : kind_in(link_info->payload);
   if (!kind) return std::nullopt;
   return Link{.index = static_cast<std::uint32_t>(info.ifi_index),
               .name = as_text(*name),
               .kind = *kind,
-              .up = (info.ifi_flags & IFF_UP) != 0};
+              .up = (info.ifi_flags & IFF_UP) != 0,
+              .mtu = mtu == nullptr ? 0 : as_u32(*mtu).value_or(0)};
 }
 
 std::optional<Link> find_link(Socket& socket, std::string_view name) {

@@ -17,6 +17,7 @@ struct Link {
   std::string name;
   std::string kind;  ///< IFLA_INFO_KIND: "veth", "bridge"; empty for physical devices
   bool up = false;
+  std::uint32_t mtu = 0;
   bool operator==(const Link&) const = default;
 };
 
