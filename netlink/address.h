@@ -19,10 +19,12 @@ struct LinkAddress {
 };
 
 /// The addresses of the link with this index where `socket` lives, both families; empty for a link that is not there.
-/// A dump that a change interrupts is asked for again. CniError code 5 if that does not end, and for other failures.
+/// CniError code 5 for what the kernel refuses, code 11 if they never stop changing.
 [[nodiscard]] std::vector<conf::IpPrefix> addresses_of(Socket& socket, std::uint32_t link);
 
-/// The address in one RTM_NEWADDR message, header included; nothing if the message is another or is malformed. Pure.
+/// The request for the addresses of all links, and the address in one RTM_NEWADDR message, header included; nothing if
+/// the message is another or is malformed. Pure.
+[[nodiscard]] std::vector<std::byte> encode_address_dump();
 [[nodiscard]] std::optional<LinkAddress> decode_address(std::span<const std::byte> message);
 
 }  // namespace netlink

@@ -21,6 +21,15 @@ std::optional<T> big_endian(std::span<const std::byte> payload) {
 
 }  // namespace
 
+std::optional<std::span<const std::byte>> body_of(std::span<const std::byte> message, std::uint16_t type) {
+  nlmsghdr header{};
+  if (message.size() < sizeof(header)) return std::nullopt;
+  std::memcpy(&header, message.data(), sizeof(header));
+  if (header.nlmsg_type != type || header.nlmsg_len < sizeof(header) || header.nlmsg_len > message.size())
+    return std::nullopt;
+  return message.first(header.nlmsg_len).subspan(sizeof(header));
+}
+
 std::optional<std::vector<Attribute>> read_attributes(std::span<const std::byte> bytes) {
   std::vector<Attribute> found;
   while (!bytes.empty()) {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netlink/conntrack.h"
 
-#include <linux/if_addr.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 
 #include <array>
 #include <cerrno>
@@ -16,6 +14,8 @@
 #include "conf/error.h"
 #include "netlink/address.h"
 #include "netlink/attribute.h"
+#include "netlink/dump.h"
+#include "netlink/inet.h"
 #include "netlink/message.h"
 
 namespace netlink {
@@ -23,29 +23,14 @@ namespace {
 
 using Attributes = std::vector<Attribute>;
 
-constexpr int kDumpTries = 10;
-constexpr std::uint8_t kInet = 2;  // AF_INET and NFPROTO_IPV4
-constexpr std::uint8_t kInet6 = 10;
 constexpr std::uint8_t kLoopbackNet = 127;
-
-std::uint8_t number_of(conf::Family family) { return family == conf::Family::kIpv4 ? kInet : kInet6; }
 
 constexpr std::uint16_t ct_type(int message) {
   return static_cast<std::uint16_t>((NFNL_SUBSYS_CTNETLINK << 8U) | static_cast<unsigned>(message));
 }
 
 std::array<std::byte, sizeof(nfgenmsg)> family_header(conf::Family family) {
-  return {std::byte{number_of(family)}, std::byte{NFNETLINK_V0}, {}, {}};
-}
-
-/// What follows a message's own header of `frame` bytes, if the message is of `type` and whole.
-std::optional<Attributes> open(std::span<const std::byte> message, std::uint16_t type, std::size_t frame) {
-  nlmsghdr header{};
-  const std::size_t first = NLMSG_HDRLEN + NLMSG_ALIGN(frame);
-  if (message.size() < first) return std::nullopt;
-  std::memcpy(&header, message.data(), sizeof(header));
-  if (header.nlmsg_type != type || header.nlmsg_len < first || header.nlmsg_len > message.size()) return std::nullopt;
-  return read_attributes(message.first(header.nlmsg_len).subspan(first));
+  return {std::byte{family_number(family)}, std::byte{NFNETLINK_V0}, {}, {}};
 }
 
 std::optional<Attributes> nested(const Attributes& attributes, std::uint16_t type) {
@@ -55,10 +40,7 @@ std::optional<Attributes> nested(const Attributes& attributes, std::uint16_t typ
 
 std::optional<conf::IpAddr> address_in(const Attributes& attributes, std::uint16_t type, conf::Family family) {
   const Attribute* found = find_attribute(attributes, type);
-  conf::IpAddr addr{.family = family, .bytes = {}};
-  if (found == nullptr || found->payload.size() != addr.bits() / 8) return std::nullopt;
-  std::memcpy(addr.bytes.data(), found->payload.data(), found->payload.size());
-  return addr;
+  return found == nullptr ? std::nullopt : netlink::address_in(found->payload, family);
 }
 
 /// A port that is absent is 0 (ICMP has none); one of another size is malformed.
@@ -90,13 +72,10 @@ std::optional<FlowTuple> tuple_in(const Attributes& attributes, std::uint16_t ty
 
 void write_tuple(MessageWriter& writer, const FlowTuple& tuple) {
   const bool v4 = tuple.source.family == conf::Family::kIpv4;
-  const auto bytes = [](const conf::IpAddr& addr) {
-    return std::as_bytes(std::span(addr.bytes)).first(addr.bits() / 8);
-  };
   writer.nest(CTA_TUPLE_ORIG, [&] {
     writer.nest(CTA_TUPLE_IP, [&] {
-      writer.bytes(v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, bytes(tuple.source));
-      writer.bytes(v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, bytes(tuple.destination));
+      writer.bytes(v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, address_bytes(tuple.source));
+      writer.bytes(v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, address_bytes(tuple.destination));
     });
     writer.nest(CTA_TUPLE_PROTO, [&] {
       writer.u8(CTA_PROTO_NUM, tuple.protocol);
@@ -116,22 +95,6 @@ bool says_absent(const Ack& ack) {
   return ack.error == EINVAL || ack.error == EOPNOTSUPP || ack.error == EPROTONOSUPPORT || ack.error == ENOENT;
 }
 
-/// Dumps until the list is one that did not change meanwhile.
-Ack dump(Socket& socket, const std::vector<std::byte>& request, const std::function<void()>& restart,
-         const Socket::Reply& reply) {
-  Ack ack{.error = EINTR, .sentence = {}};
-  for (int tries = 0; tries < kDumpTries && ack.error == EINTR; ++tries) {
-    restart();
-    std::vector<std::byte> message = request;
-    ack = socket.request(message, reply);
-  }
-  if (ack.error == EINTR) {
-    throw conf::CniError(conf::Code::kTryAgainLater, "list interrupted",
-                         "what the kernel listed changed " + std::to_string(kDumpTries) + " times in a row");
-  }
-  return ack;
-}
-
 /// Those with ports: only they are redirected, and the deletion of others would need more of their tuple.
 bool has_ports(const Flow& flow) {
   constexpr std::uint8_t kTcp = 6;
@@ -139,13 +102,6 @@ bool has_ports(const Flow& flow) {
   constexpr std::uint8_t kSctp = 132;
   const std::uint8_t protocol = flow.original.protocol;
   return protocol == kTcp || protocol == kUdp || protocol == kSctp;
-}
-
-std::vector<std::byte> address_dump() {
-  const std::array<std::byte, sizeof(ifaddrmsg)> any{};
-  MessageWriter writer;
-  writer.begin(RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, any);
-  return writer.take();
 }
 
 }  // namespace
@@ -156,15 +112,14 @@ bool is_local(const conf::IpAddr& addr, const std::set<conf::IpAddr>& local) {
 }
 
 std::optional<Flow> decode_flow(std::span<const std::byte> message) {
-  const auto attributes = open(message, ct_type(IPCTNL_MSG_CT_NEW), sizeof(nfgenmsg));
-  if (!attributes) return std::nullopt;
-  const auto number = std::to_integer<std::uint8_t>(message[NLMSG_HDRLEN]);
-  if (number != kInet && number != kInet6) return std::nullopt;
-  const conf::Family family = number == kInet ? conf::Family::kIpv4 : conf::Family::kIpv6;
-  const auto original = tuple_in(*attributes, CTA_TUPLE_ORIG, family);
-  const auto reply = tuple_in(*attributes, CTA_TUPLE_REPLY, family);
-  const auto zone = port_in(*attributes, CTA_ZONE);
-  const Attribute* id = find_attribute(*attributes, CTA_ID);
+  const auto flow = read_message<nfgenmsg>(message, ct_type(IPCTNL_MSG_CT_NEW));
+  if (!flow) return std::nullopt;
+  const std::optional<conf::Family> family = family_of(flow->header.nfgen_family);
+  if (!family) return std::nullopt;
+  const auto original = tuple_in(flow->attributes, CTA_TUPLE_ORIG, *family);
+  const auto reply = tuple_in(flow->attributes, CTA_TUPLE_REPLY, *family);
+  const auto zone = port_in(flow->attributes, CTA_ZONE);
+  const Attribute* id = find_attribute(flow->attributes, CTA_ID);
   const auto id_number = id == nullptr ? std::optional<std::uint32_t>(0) : as_be32(*id);
   if (!original || !reply || !zone || !id_number) return std::nullopt;
   return Flow{.original = *original, .reply = *reply, .zone = *zone, .id = *id_number};
@@ -190,7 +145,7 @@ Flushed KernelFlows::flush(conf::Family family, const Matches& matches) {
   if (!netfilter_) return {.deleted = 0, .available = false};
   std::vector<Flow> found;
   const Ack listed = dump(
-      *netfilter_, encode_flow_dump(family), [&found] { found.clear(); },
+      *netfilter_, encode_flow_dump(family), "tracked flows", [&found] { found.clear(); },
       [&](std::span<const std::byte> answer) {
         auto flow = decode_flow(answer);
         if (flow && has_ports(*flow) && matches(*flow)) found.push_back(*flow);
@@ -210,12 +165,8 @@ Flushed KernelFlows::flush(conf::Family family, const Matches& matches) {
 std::set<conf::IpAddr> KernelFlows::local_addresses() {
   if (!route_) route_ = Socket::open(NETLINK_ROUTE);
   std::set<conf::IpAddr> found;
-  const Ack ack = dump(
-      *route_, address_dump(), [&found] { found.clear(); },
-      [&found](std::span<const std::byte> answer) {
-        if (const auto one = decode_address(answer)) found.insert(one->address.addr);
-      });
-  if (!ack.ok()) throw refused("list addresses", ack);
+  for (const LinkAddress& one : list(*route_, encode_address_dump(), "addresses", decode_address))
+    found.insert(one.address.addr);
   return found;
 }
 

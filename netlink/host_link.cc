@@ -3,14 +3,13 @@
 
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <netinet/in.h>
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "conf/error.h"
 #include "netlink/attribute.h"
+#include "netlink/inet.h"
 #include "netlink/link.h"
 #include "netlink/message.h"
 
@@ -37,11 +36,11 @@ conf::CniError refused(const std::string& what, const Ack& ack) {
 
 std::vector<std::byte> encode_route_request(const conf::IpAddr& addr) {
   rtmsg header{};
-  header.rtm_family = addr.family == conf::Family::kIpv4 ? AF_INET : AF_INET6;
+  header.rtm_family = family_number(addr.family);
   header.rtm_dst_len = static_cast<unsigned char>(addr.bits());
   MessageWriter writer;
   writer.begin(RTM_GETROUTE, NLM_F_REQUEST, bytes_of(header));
-  writer.bytes(RTA_DST, std::as_bytes(std::span(addr.bytes)).first(addr.bits() / 8));
+  writer.bytes(RTA_DST, address_bytes(addr));
   return writer.take();
 }
 
@@ -54,17 +53,10 @@ std::vector<std::byte> encode_link_request(std::uint32_t index) {
 }
 
 std::optional<std::uint32_t> decode_route_link(std::span<const std::byte> message) {
-  nlmsghdr header{};
-  if (message.size() < NLMSG_SPACE(sizeof(rtmsg))) return std::nullopt;
-  std::memcpy(&header, message.data(), sizeof(header));
-  if (header.nlmsg_type != RTM_NEWROUTE || header.nlmsg_len < NLMSG_SPACE(sizeof(rtmsg))) return std::nullopt;
-  if (header.nlmsg_len > message.size()) return std::nullopt;
-  const auto attributes = read_attributes(message.first(header.nlmsg_len).subspan(NLMSG_SPACE(sizeof(rtmsg))));
-  if (!attributes) return std::nullopt;
-  const Attribute* link = find_attribute(*attributes, RTA_OIF);
-  std::uint32_t index = 0;
-  if (link == nullptr || link->payload.size() != sizeof(index)) return std::nullopt;
-  std::memcpy(&index, link->payload.data(), sizeof(index));
+  const auto route = read_message<rtmsg>(message, RTM_NEWROUTE);
+  if (!route) return std::nullopt;
+  const Attribute* link = find_attribute(route->attributes, RTA_OIF);
+  const std::uint32_t index = link == nullptr ? 0 : as_u32(*link).value_or(0);
   return index == 0 ? std::nullopt : std::optional<std::uint32_t>(index);
 }
 

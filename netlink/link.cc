@@ -6,7 +6,6 @@
 #include <linux/rtnetlink.h>
 
 #include <cerrno>
-#include <cstring>
 #include <vector>
 
 #include "conf/error.h"
@@ -43,28 +42,27 @@ std::optional<std::string> kind_in(std::span<const std::byte> link_info) {
 
 }  // namespace
 
-std::optional<Link> decode_link(std::span<const std::byte> message) {
-  nlmsghdr header{};
-  ifinfomsg info{};
-  if (message.size() < NLMSG_SPACE(sizeof(info))) return std::nullopt;
-  std::memcpy(&header, message.data(), sizeof(header));
-  if (header.nlmsg_type != RTM_NEWLINK || header.nlmsg_len < NLMSG_SPACE(sizeof(info))) return std::nullopt;
-  if (header.nlmsg_len > message.size()) return std::nullopt;
-  std::memcpy(&info, message.data() + NLMSG_HDRLEN, sizeof(info));
+std::vector<std::byte> encode_link_dump() {
+  const ifinfomsg all{};
+  MessageWriter writer;
+  writer.begin(RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, std::as_bytes(std::span(&all, 1)));
+  writer.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);  // most of the bytes
+  return writer.take();
+}
 
-  const auto body = message.first(header.nlmsg_len).subspan(NLMSG_SPACE(sizeof(info)));
-  const auto attributes = read_attributes(body);
-  if (!attributes || info.ifi_index <= 0) return std::nullopt;
-  const Attribute* name = find_attribute(*attributes, IFLA_IFNAME);
+std::optional<Link> decode_link(std::span<const std::byte> message) {
+  const auto link = read_message<ifinfomsg>(message, RTM_NEWLINK);
+  if (!link || link->header.ifi_index <= 0) return std::nullopt;
+  const Attribute* name = find_attribute(link->attributes, IFLA_IFNAME);
   if (name == nullptr) return std::nullopt;
-  const Attribute* mtu = find_attribute(*attributes, IFLA_MTU);
-  const Attribute* link_info = find_attribute(*attributes, IFLA_LINKINFO);
+  const Attribute* mtu = find_attribute(link->attributes, IFLA_MTU);
+  const Attribute* link_info = find_attribute(link->attributes, IFLA_LINKINFO);
   const std::optional<std::string> kind = link_info == nullptr ? std::string() : kind_in(link_info->payload);
   if (!kind) return std::nullopt;
-  return Link{.index = static_cast<std::uint32_t>(info.ifi_index),
+  return Link{.index = static_cast<std::uint32_t>(link->header.ifi_index),
               .name = as_text(*name),
               .kind = *kind,
-              .up = (info.ifi_flags & IFF_UP) != 0,
+              .up = (link->header.ifi_flags & IFF_UP) != 0,
               .mtu = mtu == nullptr ? 0 : as_u32(*mtu).value_or(0)};
 }
 

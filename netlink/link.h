@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "netlink/socket.h"
 
@@ -27,7 +28,9 @@ struct Link {
 /// Deletes the link called `name`; false if there was none. CniError code 5 for other failures.
 bool delete_link(Socket& socket, std::string_view name);
 
-/// The link in one RTM_NEWLINK message, header included; nothing if the message is another or is malformed. Pure.
+/// The request for all links, and the link in one RTM_NEWLINK message, header included; nothing if the message is
+/// another or is malformed. Pure.
+[[nodiscard]] std::vector<std::byte> encode_link_dump();
 [[nodiscard]] std::optional<Link> decode_link(std::span<const std::byte> message);
 
 }  // namespace netlink

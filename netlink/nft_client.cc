@@ -9,12 +9,11 @@
 #include <utility>
 
 #include "conf/error.h"
+#include "netlink/dump.h"
 #include "netlink/nft_codec.h"
 
 namespace netlink {
 namespace {
-
-constexpr int kDumpTries = 20;  // each is some milliseconds, and only a change of the ruleset costs one
 
 conf::CniError look_error(std::string_view what, const Ack& ack) {
   const bool absent = ack.error == EOPNOTSUPP || ack.error == EINVAL || ack.error == ENOSYS;
@@ -49,21 +48,6 @@ Socket& KernelFirewall::socket() {
   return *socket_;
 }
 
-/// A dump until it is one of a single generation: `restart` forgets what a try before gave `reply`.
-Ack KernelFirewall::dump(const Bytes& request, const std::function<void()>& restart, const Socket::Reply& reply) {
-  Ack ack{.error = EINTR, .sentence = {}};
-  for (int tries = 0; tries < kDumpTries && ack.error == EINTR; ++tries) {
-    restart();
-    Bytes message = request;
-    ack = socket().request(message, reply);
-  }
-  if (ack.error == EINTR) {
-    throw conf::CniError(conf::Code::kTryAgainLater, "nf_tables changed while it was read",
-                         std::to_string(kDumpTries) + " times in a row; who changes it all the time?");
-  }
-  return ack;
-}
-
 std::uint32_t KernelFirewall::generation() {
   Bytes request = encode_get_generation();
   std::optional<std::uint32_t> generation;
@@ -96,7 +80,7 @@ bool KernelFirewall::has_table(const NftTable& table) {
 std::vector<NftTable> KernelFirewall::tables() {
   std::vector<NftTable> found;
   const Ack ack = dump(
-      encode_dump_tables(), [&found] { found.clear(); },
+      socket(), encode_dump_tables(), "nf_tables tables", [&found] { found.clear(); },
       [&found](std::span<const std::byte> answer) {
         if (auto table = decode_table(answer)) found.push_back(std::move(*table));
       });
@@ -121,7 +105,7 @@ std::optional<std::vector<NftElement>> KernelFirewall::elements(const NftTable& 
   std::vector<NftElement> found;
   bool malformed = false;
   const Ack ack = dump(
-      encode_dump_elements(table, set), [&found] { found.clear(); },
+      socket(), encode_dump_elements(table, set), "nf_tables elements", [&found] { found.clear(); },
       [&](std::span<const std::byte> answer) {
         auto elements = decode_elements(answer);
         malformed = malformed || !elements;
@@ -138,7 +122,7 @@ std::vector<ListedRule> KernelFirewall::rules(const NftTable& table, const std::
   std::vector<ListedRule> found;
   bool malformed = false;
   const Ack ack = dump(
-      encode_dump_rules(table, chain), [&found] { found.clear(); },
+      socket(), encode_dump_rules(table, chain), "nf_tables rules", [&found] { found.clear(); },
       [&](std::span<const std::byte> answer) {
         auto rule = decode_rule(answer);
         malformed = malformed || !rule;
@@ -153,7 +137,7 @@ std::vector<ListedRule> KernelFirewall::rules(const NftTable& table, const std::
 std::vector<NftChain> KernelFirewall::chains(const NftTable& table) {
   std::vector<NftChain> found;
   const Ack ack = dump(
-      encode_dump_chains(table), [&found] { found.clear(); },
+      socket(), encode_dump_chains(table), "nf_tables chains", [&found] { found.clear(); },
       [&](std::span<const std::byte> answer) {
         auto chain = decode_chain(answer);
         if (chain && chain->table == table) found.push_back(std::move(*chain));
@@ -165,7 +149,7 @@ std::vector<NftChain> KernelFirewall::chains(const NftTable& table) {
 std::vector<NftSet> KernelFirewall::sets(const NftTable& table) {
   std::vector<NftSet> found;
   const Ack ack = dump(
-      encode_dump_sets(table), [&found] { found.clear(); },
+      socket(), encode_dump_sets(table), "nf_tables sets", [&found] { found.clear(); },
       [&](std::span<const std::byte> answer) {
         auto set = decode_set(answer);
         if (set && set->table == table) found.push_back(std::move(*set));

@@ -27,7 +27,6 @@ class KernelFirewall final : public Firewall {
 
  private:
   Socket& socket();
-  Ack dump(const Bytes& request, const std::function<void()>& restart, const Socket::Reply& reply);
   std::optional<Socket> socket_;
 };
 

@@ -10,9 +10,8 @@
 
 #include "conf/ip.h"
 #include "netlink/rule.h"
-#include "netlink/socket.h"
 
-// Routes (`ip route`): values, and what is asked of the kernel about them.
+// Routes (`ip route`): values and messages. Fib asks the kernel.
 namespace netlink {
 
 inline constexpr std::uint32_t kLocalTable = 255;

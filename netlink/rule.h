@@ -9,9 +9,8 @@
 #include <vector>
 
 #include "conf/ip.h"
-#include "netlink/socket.h"
 
-// Policy routing rules (`ip rule`): values, and what is asked of the kernel about them.
+// Policy routing rules (`ip rule`): values and messages. Fib asks the kernel.
 namespace netlink {
 
 /// The mark by which we know what is ours: FRA_PROTOCOL and rtm_protocol. Nobody else's, in iproute2's rt_protos or
@@ -42,19 +41,15 @@ struct Rule {
   [[nodiscard]] std::string str() const;
 };
 
-/// Adds the rule unless one like it is there: then EEXIST. The kernel does not compare everything (suppression is left
-/// out), so EEXIST says "look", not "it is there".
-[[nodiscard]] Ack add_rule(Socket& socket, const Rule& rule);
-/// Deletes the rule with this priority, these selectors and this protocol; ENOENT if there is none.
-[[nodiscard]] Ack delete_rule(Socket& socket, const Rule& rule);
-/// All rules of a family in the order of evaluation. One dump; repeated a few times if the rules change meanwhile.
-/// CniError code 5 for what the kernel refuses, code 11 if they never stop changing.
-[[nodiscard]] std::vector<Rule> list_rules(Socket& socket, conf::Family family);
-
 // The messages. Pure.
+/// With NLM_F_CREATE and NLM_F_EXCL: EEXIST for a rule like it. The kernel does not compare everything (suppression is
+/// left out), so EEXIST says "look", not "it is there".
 [[nodiscard]] std::vector<std::byte> encode_rule_add(const Rule& rule);
+/// Of the rule with this priority, these selectors and this protocol; ENOENT if there is none. A selector that is left
+/// out fits any to the kernel, which then takes the first.
 [[nodiscard]] std::vector<std::byte> encode_rule_delete(const Rule& rule);
-[[nodiscard]] std::vector<std::byte> encode_rule_dump(conf::Family family);
+/// The rules of all families: also of those that are no Rule.
+[[nodiscard]] std::vector<std::byte> encode_rule_dump();
 /// The rule in one RTM_NEWRULE message, header included; nothing if it is another message, malformed, or of neither
 /// family.
 [[nodiscard]] std::optional<Rule> decode_fib_rule(std::span<const std::byte> message);

@@ -5,18 +5,18 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "netlink/fib.h"
 #include "tests/support/scratch.h"
 
 using conf::Family;
 using conf::IpPrefix;
+using netlink::KernelFib;
 using netlink::Rule;
-using netlink::Socket;
 
 namespace {
 
@@ -55,11 +55,15 @@ std::string hex(const Bytes& bytes) {
   return out;
 }
 
-std::vector<Rule> ours(Socket& socket, Family family) {
-  std::vector<Rule> rules = netlink::list_rules(socket, family);
-  rules.erase(std::remove_if(rules.begin(), rules.end(),
-                             [](const Rule& rule) { return rule.protocol != netlink::kOurProtocol; }),
-              rules.end());
+std::vector<Rule> of_family(KernelFib& fib, Family family) {
+  std::vector<Rule> rules = fib.rules();
+  std::erase_if(rules, [family](const Rule& rule) { return rule.family != family; });
+  return rules;
+}
+
+std::vector<Rule> ours(KernelFib& fib, Family family) {
+  std::vector<Rule> rules = of_family(fib, family);
+  std::erase_if(rules, [](const Rule& rule) { return rule.protocol != netlink::kOurProtocol; });
   return rules;
 }
 
@@ -139,9 +143,9 @@ TEST_SUITE("netlink.rule") {
         "ip rule add uidrange 5-6 lookup 77 pref 601; ip rule add from 10.1.2.9 unreachable pref 602;"
         "ip rule add to 10.2.0.0/16 tos 0x10 lookup 70 pref 603;"
         "ip -6 rule add from fd00::/64 lookup 1000000 pref 700 protocol 157");
-    Socket socket = Socket::open(NETLINK_ROUTE);
+    KernelFib fib;
     std::vector<std::string> texts;
-    for (const Rule& rule : netlink::list_rules(socket, Family::kIpv4)) texts.push_back(rule.str());
+    for (const Rule& rule : of_family(fib, Family::kIpv4)) texts.push_back(rule.str());
     CHECK(texts ==
           std::vector<std::string>{"0: from all lookup local proto 2",
                                    "512: from 10.1.2.3 to 10.0.0.0/8 fwmark 0x80/0xff iif lo lookup 2004 proto 4",
@@ -149,7 +153,7 @@ TEST_SUITE("netlink.rule") {
                                    "601: from all ... lookup 77 proto 0", "602: from 10.1.2.9 action 7 proto 0",
                                    "603: from all to 10.2.0.0/16 ... lookup 70 proto 0",
                                    "32766: from all lookup main proto 2", "32767: from all lookup default proto 2"});
-    const std::vector<Rule> six = ours(socket, Family::kIpv6);
+    const std::vector<Rule> six = ours(fib, Family::kIpv6);
     REQUIRE(six.size() == 1);
     CHECK(six[0].str() == "700: from fd00::/64 lookup 1000000 proto 157");
   }
@@ -157,35 +161,35 @@ TEST_SUITE("netlink.rule") {
   TEST_CASE("a rule of ours is there once, as ip sees it, and goes alone") {
     const scratch::Host host;
     scratch::sh("ip rule add to 10.245.0.0/16 lookup main suppress_prefixlength 0 pref 900 protocol 3");
-    Socket socket = Socket::open(NETLINK_ROUTE);
-    CHECK(netlink::add_rule(socket, to_cilium()).ok());  // a stranger's rule that reads the same is another rule
-    CHECK(netlink::add_rule(socket, to_cilium()).error == EEXIST);
-    CHECK(ours(socket, Family::kIpv4) == std::vector<Rule>{to_cilium()});
+    KernelFib fib;
+    CHECK(fib.add(to_cilium()).ok());  // a stranger's rule that reads the same is another rule
+    CHECK(fib.add(to_cilium()).error == EEXIST);
+    CHECK(ours(fib, Family::kIpv4) == std::vector<Rule>{to_cilium()});
     CHECK(scratch::sh("ip -d rule show pref 900 | grep -c 'proto 157'") == "1");
-    CHECK(netlink::delete_rule(socket, to_cilium()).ok());
-    CHECK(netlink::delete_rule(socket, to_cilium()).error == ENOENT);
+    CHECK(fib.remove(to_cilium()).ok());
+    CHECK(fib.remove(to_cilium()).error == ENOENT);
     CHECK(scratch::sh("ip -d rule show pref 900 | grep -vc 'proto 157'") == "1");
   }
 
   TEST_CASE("tables above 255 and both families come back as they were added") {
     const scratch::Host host;
-    Socket socket = Socket::open(NETLINK_ROUTE);
+    KernelFib fib;
     Rule six = everything();
     six.iif = "lo";
     six.oif.clear();
     Rule four = to_cilium();
     four.table = 2004;
-    REQUIRE(netlink::add_rule(socket, six).ok());
-    REQUIRE(netlink::add_rule(socket, four).ok());
-    CHECK(ours(socket, Family::kIpv6) == std::vector<Rule>{six});
-    CHECK(ours(socket, Family::kIpv4) == std::vector<Rule>{four});
+    REQUIRE(fib.add(six).ok());
+    REQUIRE(fib.add(four).ok());
+    CHECK(ours(fib, Family::kIpv6) == std::vector<Rule>{six});
+    CHECK(ours(fib, Family::kIpv4) == std::vector<Rule>{four});
   }
 
   TEST_CASE("a refusal comes with the kernel's errno") {
     const scratch::Host host;
-    Socket socket = Socket::open(NETLINK_ROUTE);
+    KernelFib fib;
     Rule unheard_of = to_cilium();
     unheard_of.iif = "sixteen-letters.";
-    CHECK(netlink::add_rule(socket, unheard_of).error == ERANGE);
+    CHECK(fib.add(unheard_of).error == ERANGE);
   }
 }

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "netlink/dump.h"
+
+#include <cerrno>
+#include <string>
+
+namespace netlink {
+
+Ack dump(Socket& socket, std::vector<std::byte> request, std::string_view what, const std::function<void()>& restart,
+         const Socket::Reply& reply) {
+  constexpr int kTries = 20;  // each is some milliseconds, and fails only if something changes just then
+  for (int i = 0; i < kTries; ++i) {
+    restart();
+    Ack ack = socket.request(request, reply);
+    if (ack.error != EINTR) return ack;
+  }
+  throw conf::CniError(conf::Code::kTryAgainLater, std::string(what) + " keep changing",
+                       "they changed " + std::to_string(kTries) + " times in a row while they were listed");
+}
+
+conf::CniError list_error(std::string_view what, const Ack& ack) {
+  return {conf::Code::kIo, std::string(what) + " cannot be listed", "the kernel says: " + ack.str()};
+}
+
+}  // namespace netlink
