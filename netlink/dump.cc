@@ -6,20 +6,23 @@
 
 namespace netlink {
 
-Ack dump(Socket& socket, std::vector<std::byte> request, std::string_view what, const std::function<void()>& restart,
-         const Socket::Reply& reply) {
-  constexpr int kTries = 20;  // each is some milliseconds, and fails only if something changes just then
-  for (int i = 0; i < kTries; ++i) {
-    restart();
-    Ack ack = socket.request(request, reply);
-    if (ack.error != EINTR) return ack;
-  }
-  throw conf::CniError(conf::Code::kTryAgainLater, std::string(what) + " keep changing",
-                       "they changed " + std::to_string(kTries) + " times in a row while they were listed");
+conf::CniError changing_error(std::string_view what) {
+  return {conf::Code::kTryAgainLater, std::string(what) + " keep changing",
+          "they changed " + std::to_string(kListTries) + " times in a row while they were listed"};
 }
 
 conf::CniError list_error(std::string_view what, const Ack& ack) {
   return {conf::Code::kIo, std::string(what) + " cannot be listed", "the kernel says: " + ack.str()};
+}
+
+Ack dump(Socket& socket, std::vector<std::byte> request, std::string_view what, const std::function<void()>& restart,
+         const Socket::Reply& reply) {
+  for (int i = 0; i < kListTries; ++i) {
+    restart();
+    Ack ack = socket.request(request, reply);
+    if (ack.error != EINTR) return ack;
+  }
+  throw changing_error(what);
 }
 
 }  // namespace netlink

@@ -26,7 +26,7 @@ Socket& KernelFib::socket() {
 }
 
 std::vector<Rule> KernelFib::rules() {
-  std::vector<Rule> out = list(socket(), encode_rule_dump(), "rules", decode_fib_rule);
+  std::vector<Rule> out = settled_list(socket(), encode_rule_dump(), "rules", decode_fib_rule);
   // The families come in the order in which they were registered.
   std::stable_partition(out.begin(), out.end(), [](const Rule& rule) { return rule.family == conf::Family::kIpv4; });
   return out;
@@ -35,9 +35,10 @@ std::vector<Rule> KernelFib::rules() {
 std::vector<Route> KernelFib::routes(const RouteFilter& filter) {
   const auto decode = [&filter](std::span<const std::byte> message) {
     std::optional<Route> route = decode_route(message);
-    return route && passes(filter, *route) ? std::move(route) : std::nullopt;
+    if (route && !passes(filter, *route)) route.reset();
+    return route;
   };
-  return list(socket(), encode_route_dump(filter), "routes", decode, ENOENT);  // no such table
+  return settled_list(socket(), encode_route_dump(filter), "routes", decode, ENOENT);  // no such table
 }
 
 std::vector<LinkAddress> KernelFib::addresses() {

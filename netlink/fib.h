@@ -21,8 +21,8 @@ class Fib {
  public:
   virtual ~Fib() = default;
 
-  // Looking: one dump each, asked for again if the kernel says that it was interrupted. CniError code 5 for what the
-  // kernel refuses, code 11 if it never stops changing.
+  // Looking: one dump each, asked for again if it changed meanwhile, or may have. CniError code 5 for what the kernel
+  // refuses, code 11 if it never stops changing.
   /// Of both families, IPv4's first, each in the order of evaluation.
   [[nodiscard]] virtual std::vector<Rule> rules() = 0;
   [[nodiscard]] virtual std::vector<Route> routes(const RouteFilter& filter) = 0;
@@ -35,6 +35,8 @@ class Fib {
   // for a route that is not.
   virtual Ack add(const Rule& rule) = 0;
   virtual Ack remove(const Rule& rule) = 0;
+  /// What is read back is not always what was added: IPv6 has no metric 0 (kDefaultMetric6), no scope, and routes that
+  /// lead nowhere (blackhole) by "lo".
   virtual Ack add(const Route& route) = 0;
   virtual Ack remove(const Route& route) = 0;
 };

@@ -210,8 +210,10 @@ Ack Socket::request(std::span<std::byte> message, const Reply& reply) {
 
   std::vector<std::byte> buffer(kBuffer);
   bool interrupted = false;
+  pieces_ = 0;
   for (;;) {
     std::span<const std::byte> datagram = receive(socket, buffer);
+    bool is_piece = false;
     while (!datagram.empty()) {
       const std::span<const std::byte> one = take_message(datagram);
       const nlmsghdr answer = header_of(one);
@@ -223,7 +225,9 @@ Ack Socket::request(std::span<std::byte> message, const Reply& reply) {
         return std::move(*ack);
       }
       if (answer.nlmsg_type == NLMSG_ERROR) throw malformed("the kernel's ack is cut short");
-      if (answer.nlmsg_type != NLMSG_NOOP && reply) reply(one);
+      if (answer.nlmsg_type == NLMSG_NOOP) continue;
+      if (!std::exchange(is_piece, true)) ++pieces_;
+      if (reply) reply(one);
     }
   }
 }

@@ -48,6 +48,9 @@ class Socket {
   using Reply = std::function<void(std::span<const std::byte>)>;
   Ack request(std::span<std::byte> message, const Reply& reply = {});
 
+  /// In how many datagrams the last answer's messages came. The kernel makes each of them in one go.
+  [[nodiscard]] std::size_t pieces() const { return pieces_; }
+
   /// Sends messages that stand one behind the other as one, the first and the last being the frame of a batch; each
   /// gets its own sequence number. The last with NLM_F_ACK ends the answer; errors come without the flag. Gives the
   /// failure of the earliest message. ENOBUFS: the kernel's answer was lost, and what it was is not known.
@@ -62,6 +65,7 @@ class Socket {
   };
   std::unique_ptr<mnl_socket, Close> socket_;
   std::uint32_t sequence_ = 0;
+  std::size_t pieces_ = 0;
 };
 
 /// The kernel's verdict in one message: NLMSG_ERROR, or the NLMSG_DONE of a dump. Nothing if it is neither or is cut

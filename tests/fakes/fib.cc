@@ -18,6 +18,7 @@ namespace fakes {
 namespace {
 
 constexpr std::uint8_t kKernel = 2;  // RTPROT_KERNEL
+constexpr std::uint32_t kLoopback = 1;
 
 Rule kernel_rule(conf::Family family, std::uint32_t priority, std::uint32_t table) {
   Rule rule;
@@ -28,7 +29,7 @@ Rule kernel_rule(conf::Family family, std::uint32_t priority, std::uint32_t tabl
   return rule;
 }
 
-Ack refusal(int error, std::string sentence = {}) { return {.error = error, .sentence = std::move(sentence)}; }
+Ack refusal(int error) { return {.error = error, .sentence = {}}; }
 
 /// What the kernel compares before it says EEXIST: all but suppression and `not`.
 bool is_same_rule(const Rule& a, const Rule& b) {
@@ -47,12 +48,15 @@ bool fits(const Rule& asked, const Rule& rule) {
          (asked.protocol == 0 || asked.protocol == rule.protocol);
 }
 
-/// As it is kept: a masked destination, IPv6 without scope and metric 0.
+bool leads_nowhere(netlink::RouteType type) { return type >= netlink::RouteType::kBlackhole; }
+
+/// As it is kept: a masked destination, IPv6 without scope and metric 0, and leading nowhere by "lo".
 Route kept(Route route) {
   route.dst = route.dst.masked();
   if (route.dst.addr.family == conf::Family::kIpv4) return route;
   route.scope = 0;
   if (route.metric == 0) route.metric = netlink::kDefaultMetric6;
+  if (leads_nowhere(route.type)) route.link = kLoopback;
   return route;
 }
 
@@ -224,8 +228,6 @@ Ack FakeFib::remove(const Rule& rule) {
 Ack FakeFib::add(const Route& route) {
   return change(FibFault::What::kAddRoute, [&]() -> Ack {
     if (route.link != 0 && !has_link(route.link)) return refusal(ENODEV);
-    if (route.dst.addr.family == conf::Family::kIpv4 && route.dst.has_host_bits())
-      return refusal(EINVAL, "Invalid prefix for given prefix length");
     const Route wanted = kept(route);
     const bool is_there = std::any_of(state.routes.begin(), state.routes.end(),
                                       [&wanted](const Route& other) { return is_same_place(wanted, other); });

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "netlink/link.h"
+#include "tests/netlink/hex.h"
 #include "tests/support/scratch.h"
 
 using netlink::addresses_of;
@@ -17,13 +18,6 @@ using netlink::LinkAddress;
 using netlink::Socket;
 
 namespace {
-
-std::vector<std::byte> bytes(const std::string& hex) {
-  std::vector<std::byte> out;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
-    out.push_back(static_cast<std::byte>(std::stoi(hex.substr(i, 2), nullptr, 16)));
-  return out;
-}
 
 // What the kernel (6.18, x86-64) sent for 10.9.0.2 peer 10.9.0.1/24 and fd09::2/120 on eth0, link 7.
 const std::string kV4 =
@@ -48,17 +42,17 @@ std::string text_of(const std::vector<conf::IpPrefix>& addresses) {
 
 TEST_SUITE("netlink.address") {
   TEST_CASE("the link's own address is read, not its peer's") {
-    const auto v4 = decode_address(bytes(kV4));
+    const auto v4 = decode_address(hex::bytes(kV4));
     REQUIRE(v4);
     CHECK(*v4 == LinkAddress{.link = 7, .address = conf::IpPrefix::parse("10.9.0.2/24").value()});
-    const auto v6 = decode_address(bytes(kV6));
+    const auto v6 = decode_address(hex::bytes(kV6));
     REQUIRE(v6);
     CHECK(*v6 == LinkAddress{.link = 7, .address = conf::IpPrefix::parse("fd09::2/120").value()});
   }
 
   TEST_CASE("an address message cut short anywhere is refused") {
-    for (const std::string& hex : {kV4, kV6}) {
-      const std::vector<std::byte> whole = bytes(hex);
+    for (const std::string& digits : {kV4, kV6}) {
+      const std::vector<std::byte> whole = hex::bytes(digits);
       for (std::size_t length = 0; length < whole.size(); ++length) {
         CAPTURE(length);
         CHECK_FALSE(decode_address(std::span(whole).first(length)).has_value());
@@ -67,16 +61,16 @@ TEST_SUITE("netlink.address") {
   }
 
   TEST_CASE("what is no address is refused") {
-    std::vector<std::byte> other = bytes(kV4);
+    std::vector<std::byte> other = hex::bytes(kV4);
     other[4] = std::byte{21};  // RTM_DELADDR
     CHECK_FALSE(decode_address(other).has_value());
-    std::vector<std::byte> nobody = bytes(kV4);
+    std::vector<std::byte> nobody = hex::bytes(kV4);
     nobody[20] = std::byte{0};  // link 0
     CHECK_FALSE(decode_address(nobody).has_value());
-    std::vector<std::byte> family = bytes(kV4);
+    std::vector<std::byte> family = hex::bytes(kV4);
     family[16] = std::byte{10};  // IPv6, with four bytes
     CHECK_FALSE(decode_address(family).has_value());
-    std::vector<std::byte> length = bytes(kV4);
+    std::vector<std::byte> length = hex::bytes(kV4);
     length[17] = std::byte{33};
     CHECK_FALSE(decode_address(length).has_value());
   }

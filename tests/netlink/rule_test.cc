@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "netlink/fib.h"
+#include "tests/netlink/hex.h"
 #include "tests/support/scratch.h"
 
 using conf::Family;
@@ -45,16 +46,6 @@ Rule everything() {
   return rule;
 }
 
-std::string hex(const Bytes& bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const std::byte b : bytes) {
-    out += kDigits[std::to_integer<unsigned>(b) >> 4U];
-    out += kDigits[std::to_integer<unsigned>(b) & 15U];
-  }
-  return out;
-}
-
 std::vector<Rule> of_family(KernelFib& fib, Family family) {
   std::vector<Rule> rules = fib.rules();
   std::erase_if(rules, [family](const Rule& rule) { return rule.family != family; });
@@ -71,7 +62,7 @@ std::vector<Rule> ours(KernelFib& fib, Family family) {
 
 TEST_SUITE("netlink.rule") {
   TEST_CASE("a rule is asked for in these bytes") {
-    CHECK(hex(netlink::encode_rule_add(to_cilium())) ==
+    CHECK(hex::of(netlink::encode_rule_add(to_cilium())) ==
           "44000000"  // length 68
           "2000"      // RTM_NEWRULE
           "0106"      // request, exclusive, create
@@ -83,8 +74,8 @@ TEST_SUITE("netlink.rule") {
           "08000e0000000000"          // suppress_prefixlength 0
           "050015009d000000");        // protocol 157
     const Bytes removal = netlink::encode_rule_delete(to_cilium());
-    CHECK(hex(removal).substr(8, 8) == "21000100");  // RTM_DELRULE, and the rest as it was added
-    CHECK(hex(removal).substr(32) == hex(netlink::encode_rule_add(to_cilium())).substr(32));
+    CHECK(hex::of(removal).substr(8, 8) == "21000100");  // RTM_DELRULE, and the rest as it was added
+    CHECK(hex::of(removal).substr(32) == hex::of(netlink::encode_rule_add(to_cilium())).substr(32));
   }
 
   TEST_CASE("what is asked for is what would be read back") {
