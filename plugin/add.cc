@@ -4,6 +4,7 @@
 #include "conf/error.h"
 #include "conf/result.h"
 #include "conf/version.h"
+#include "plugin/coexistence_add.h"
 #include "plugin/commands.h"
 #include "plugin/delegate.h"
 #include "plugin/detach.h"
@@ -49,6 +50,9 @@ class Adding {
     const PodNetns pod = look_at_pod();
     const Attachment attachment = decided(pod);
     require_plugins(attachment);
+    // Of the node, not of the pod: nothing has to be undone if the pod fails later.
+    coexisting_.emplace(session_, *node_);
+    coexisting_->prepare_node(event_.notes);
     if (!session_.journal.begin(attachment)) throw exists("it already has a record");
     try {
       return run_delegates(attachment);
@@ -124,8 +128,8 @@ class Adding {
   Attachment decided(const PodNetns& pod) {
     const conf::Settings& settings = netconf_.settings;
     const PodFacts facts = pod_facts();
-    const Node node =
-        look_at_node(system_, settings, Copies::kReadAndWrite, AskAgent::kIfItMatters, settings.agent_timeout);
+    node_ = look_at_node(system_, settings, Copies::kReadAndWrite, AskAgent::kIfItMatters, settings.agent_timeout);
+    const Node& node = *node_;
     event_.notes.insert(event_.notes.end(), node.lists.warnings.begin(), node.lists.warnings.end());
     const Choice choice = decide(node.facts, facts, settings);
     event_.reason = choice.reason;
@@ -192,8 +196,9 @@ class Adding {
     const std::string result = delegates_.add(attachment.list, call, [this] { stop_if_overtaken(); });
     if (ports_) open_ports(attachment, result);
     std::string answer = answered(result, attachment.list.version());
+    const std::vector<PodRoute> pod_routes = coexisting_->prepare_pod(attachment, result, event_.notes);
     stop_if_overtaken();
-    session_.journal.complete(attachment.id, result, system_.clock.unix_ms());
+    session_.journal.complete(attachment.id, result, system_.clock.unix_ms(), pod_routes);
     return answer;
   }
 
@@ -251,6 +256,8 @@ class Adding {
   Delegates delegates_{system_};
   Event event_;
   std::string uid_;
+  std::optional<Node> node_;  ///< as the decision saw it
+  std::optional<Coexisting> coexisting_;
   PortMapper mapper_ = PortMapper::kNone;
   std::optional<PortConfig> ports_;  ///< the pod's hostPorts, if Crossover maps them
 };

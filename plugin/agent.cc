@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::size_t kMaxHealthBytes = std::size_t{4} << 20;
 constexpr std::string_view kHealthTarget = "/v1/healthz";
+constexpr std::string_view kConfigTarget = "/v1/config";
+constexpr long long kLargestMtu = 65535;
 
 AgentHealth no_health(std::string problem) {
   return {.answered = false, .problem = std::move(problem), .state = {}, .cni_file_state = {}};
@@ -80,6 +82,24 @@ AgentHealth SocketAgent::health(const std::string& socket, std::chrono::millisec
   const HttpAnswer& http = std::get<HttpAnswer>(answer);
   if (http.status != 200) return no_health(fmt::format("{}: HTTP status {}", kHealthTarget, http.status));
   return parse_health(http.body);
+}
+
+AgentConfig parse_agent_config(const std::string& body) {
+  try {
+    const conf::Object status = part_of(conf::Object::parse(body, kConfigTarget, kMaxHealthBytes), "status");
+    const std::string* mtu = status.find("routeMTU");
+    const long long value = mtu == nullptr ? 0 : conf::as_integer(*mtu).value_or(0);
+    return {.ipam_mode = text_of(status, "ipam-mode"),
+            .route_mtu = value > 0 && value <= kLargestMtu ? static_cast<std::uint32_t>(value) : 0};
+  } catch (const conf::CniError&) {
+    return {};
+  }
+}
+
+AgentConfig SocketAgent::config(const std::string& socket, std::chrono::milliseconds deadline) {
+  const auto answer = http_get(socket, kConfigTarget, deadline, kMaxHealthBytes);
+  const HttpAnswer* http = std::get_if<HttpAnswer>(&answer);
+  return http != nullptr && http->status == 200 ? parse_agent_config(http->body) : AgentConfig{};
 }
 
 Endpoint SocketAgent::endpoint(const std::string& socket, const std::string& container_id, const std::string& ifname,

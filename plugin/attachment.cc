@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/error.h"
+#include "plugin/pod_routes.h"
 
 namespace plugin {
 namespace {
@@ -77,6 +78,7 @@ void read_later(const Json& json, std::string_view source, Attachment& out) {
   if (json.contains("ready")) {
     out.ready_ms = static_cast<std::int64_t>(number_of(json, "ready", source));
     out.result = text_of(json, "result", source);
+    if (json.contains("podRoutes")) out.pod_routes = parse_pod_routes(text_of(json, "podRoutes", source));
   } else if (json.contains("failed")) {
     out.failed_deletes = static_cast<unsigned>(number_of(json, "tries", source));
     out.last_failure = text_of(json, "why", source);
@@ -108,8 +110,10 @@ std::string intent_line(const Attachment& attachment) {
   return line_of(json);
 }
 
-std::string result_line(std::string_view result, std::int64_t ready_ms) {
-  return line_of({{"ready", static_cast<std::uint64_t>(ready_ms)}, {"result", result}});
+std::string result_line(std::string_view result, std::int64_t ready_ms, const std::vector<PodRoute>& pod_routes) {
+  OrderedJson json = {{"ready", static_cast<std::uint64_t>(ready_ms)}, {"result", result}};
+  if (!pod_routes.empty()) json["podRoutes"] = pod_routes_text(pod_routes);
+  return line_of(json);
 }
 
 std::string failure_line(unsigned tries, std::string_view why, std::int64_t failed_ms) {
@@ -118,7 +122,7 @@ std::string failure_line(unsigned tries, std::string_view why, std::int64_t fail
 
 std::string record_text(const Attachment& attachment) {
   std::string text = intent_line(attachment);
-  if (attachment.result) text += result_line(*attachment.result, attachment.ready_ms);
+  if (attachment.result) text += result_line(*attachment.result, attachment.ready_ms, attachment.pod_routes);
   return text;
 }
 

@@ -5,9 +5,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "conf/list.h"
 #include "conf/request.h"
+#include "conf/settings.h"
 #include "netlink/netns.h"
 #include "plugin/decide.h"
 
@@ -21,12 +23,12 @@
 //    "netns":"/var/run/netns/cni-1f8c","inode":4026532281,"cookie":17,"bootID":"0a1b…","started":1763711133241,
 //    "namespace":"default","pod":"web-0","uid":"8a2781fb…","args":"IgnoreUnknown=1;K8S_POD_NAME=web-0","path":"/opt/cni/bin",
 //    "list":"{\"name\":\"cbr0\",…}","runtimeConfig":"{\"mac\":…}","hostPorts":"[{\"hostPort\":8080,…}]"}
-//   {"ready":1763711133290,"result":"{\"cniVersion\":\"0.3.1\",…}"}
+//   {"ready":1763711133290,"result":"{\"cniVersion\":\"0.3.1\",…}","podRoutes":"[{\"dst\":\"10.245.0.0/16\",\"mtu\":1400}]"}
 //   {"failed":1763711140020,"tries":1,"why":"calico: connection is unauthorized"}
 //
-// `list`, `runtimeConfig`, `hostPorts` and `result` are documents inside strings, so that they come back to the byte.
-// Times are milliseconds since 1970. A third kind of line counts the DELs that failed. Unknown keys and lines are
-// ignored.
+// `list`, `runtimeConfig`, `hostPorts`, `result` and `podRoutes` are documents inside strings, so that they come back
+// to the byte. Times are milliseconds since 1970. A third kind of line counts the DELs that failed. Unknown keys and
+// lines are ignored.
 namespace plugin {
 
 struct Attachment {
@@ -48,6 +50,7 @@ struct Attachment {
   std::string libcni_cache;           ///< the runtime's cache file it was adopted from; empty for our own
   std::optional<std::string> result;  ///< the list's final result, verbatim; nothing while pending
   std::int64_t ready_ms = 0;
+  std::vector<conf::PodRouteSetting> pod_routes;  ///< that the ADD made inside the pod
   unsigned failed_deletes = 0;
   std::string last_failure;
 
@@ -55,7 +58,8 @@ struct Attachment {
 };
 
 [[nodiscard]] std::string intent_line(const Attachment& attachment);
-[[nodiscard]] std::string result_line(std::string_view result, std::int64_t ready_ms);
+[[nodiscard]] std::string result_line(std::string_view result, std::int64_t ready_ms,
+                                      const std::vector<conf::PodRouteSetting>& pod_routes = {});
 [[nodiscard]] std::string failure_line(unsigned tries, std::string_view why, std::int64_t failed_ms);
 /// All lines of `attachment`, as a file would hold them.
 [[nodiscard]] std::string record_text(const Attachment& attachment);

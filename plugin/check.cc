@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "conf/error.h"
+#include "plugin/coexistence_add.h"
 #include "plugin/commands.h"
 #include "plugin/delegate.h"
 #include "plugin/pod_ports.h"
@@ -55,6 +56,10 @@ std::string check(System& system, const conf::Request& request, const conf::NetC
   call.keep_fd = session.locks.fd();
   Delegates(system).check(attachment.list, call);
   check_ports(system, netconf.settings.state_dir, attachment);
+  const conf::Settings& settings = netconf.settings;
+  check_coexistence(session,
+                    look_at_node(system, settings, Copies::kRead, AskAgent::kIfItMatters, settings.agent_timeout),
+                    attachment, request.netns);
   return {};
 }
 

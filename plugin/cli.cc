@@ -29,6 +29,7 @@ struct Options {
   ExplainQuery explain;
   GcOptions gc;
   PoolQuery pool;
+  UninstallOptions uninstall;
 };
 
 using Run = std::function<Report(const conf::Settings&)>;
@@ -59,8 +60,10 @@ class Parser {
             [this](const conf::Settings& settings) { return attachments_report(system_, settings, options_.json); });
     add_set();
     add_gc();
-    command("reconcile", "put back the hostPorts of living pods, after a firewall was flushed or reloaded",
+    command("reconcile",
+            "put back hostPorts, rules and routes after a firewall was flushed or the configuration changed",
             [this](const conf::Settings& settings) { return reconcile_report(system_, settings, options_.json); });
+    add_uninstall();
     add_pool();
     command(
         "version", "this program's version, the CNI versions it speaks, the libraries it was built with",
@@ -150,6 +153,16 @@ class Parser {
                     "clean what is local of this container without running its plugins, which are gone for good")
         ->type_name("ID")
         ->excludes(valid);
+  }
+
+  void add_uninstall() {
+    CLI::App* sub =
+        command("uninstall", "remove what Crossover put on this node", [this](const conf::Settings& settings) {
+          return uninstall_report(system_, settings, options_.uninstall, options_.json);
+        });
+    sub->add_flag("--coexistence", options_.uninstall.coexistence,
+                  "only its rules, routes and NAT between the networks");
+    sub->add_flag("--dry-run", options_.uninstall.dry_run, "only say what would be removed");
   }
 
   void add_pool() {

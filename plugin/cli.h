@@ -9,6 +9,7 @@
 
 #include "conf/error.h"
 #include "conf/settings.h"
+#include "plugin/node.h"
 #include "plugin/system.h"
 
 // The command line: `crossover` with arguments and no CNI_COMMAND (design: section 8).
@@ -65,6 +66,25 @@ struct PortsView {
 };
 [[nodiscard]] PortsView look_at_ports(System& system, const conf::Settings& settings);
 
+/// What coexistence asks for here, and what is there of it (plumbing.h).
+struct CoexistenceView {
+  std::string profile;
+  std::string reason;
+  std::vector<std::string> wanted;
+  std::vector<std::string> present;   ///< those of `wanted` that are there
+  std::vector<std::string> warnings;  ///< also why something cannot be there
+  std::vector<std::string> advice;    ///< on the order of a roll-out
+};
+[[nodiscard]] CoexistenceView look_at_coexistence(System& system, const conf::Settings& settings, const Node& node);
+/// The routes that a pod of `network` would get, by the CIDRs alone, one line each.
+[[nodiscard]] std::vector<std::string> explain_pod_routes(System& system, const conf::Settings& settings,
+                                                          const Node& node, Network network);
+
+struct UninstallOptions {
+  bool coexistence = false;
+  bool dry_run = false;
+};
+
 [[nodiscard]] Report status_report(System& system, const conf::Settings& settings, bool json);
 [[nodiscard]] Report explain_report(System& system, const conf::Settings& settings, const ExplainQuery& query,
                                     bool json);
@@ -73,6 +93,8 @@ struct PortsView {
                                 const std::string& reason, bool json);
 [[nodiscard]] Report gc_report(System& system, const conf::Settings& settings, const GcOptions& options, bool json);
 [[nodiscard]] Report reconcile_report(System& system, const conf::Settings& settings, bool json);
+[[nodiscard]] Report uninstall_report(System& system, const conf::Settings& settings, const UninstallOptions& options,
+                                      bool json);
 [[nodiscard]] Report pool_report(System& system, const PoolQuery& query, bool json);
 [[nodiscard]] Report version_report(bool json);
 

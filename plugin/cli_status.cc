@@ -146,6 +146,16 @@ std::string leases_text(const LeaseView& view) {
   return aligned(rows);
 }
 
+std::string coexistence_text(const CoexistenceView& view) {
+  std::string out = "coexistence\n";
+  if (view.wanted.empty()) return out + fmt::format("  {}: nothing is needed\n", view.profile);
+  for (const std::string& item : view.wanted) {
+    const bool there = std::find(view.present.begin(), view.present.end(), item) != view.present.end();
+    out += fmt::format("  {}  {}\n", there ? "in place" : "missing ", item);
+  }
+  return out;
+}
+
 std::vector<std::string> warnings_of(const Node& node, const std::vector<BrokenRecord>& broken,
                                      const LeaseView& leases) {
   std::vector<std::string> out = node.lists.warnings;
@@ -165,6 +175,8 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
   const PortsView ports = look_at_ports(system, settings);
   std::vector<std::string> warnings = warnings_of(node, broken, leases);
   warnings.insert(warnings.end(), ports.problems.begin(), ports.problems.end());
+  const CoexistenceView coexistence = look_at_coexistence(system, settings, node);
+  warnings.insert(warnings.end(), coexistence.warnings.begin(), coexistence.warnings.end());
   if (json) {
     Json out = {{"nodeState", state_name(state.state)},
                 {"source", state.source},
@@ -174,7 +186,7 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
                 {"attachments", {{"legacy", counts.legacy}, {"cilium", counts.cilium}, {"pending", counts.pending}}},
                 {"leases", leases_json(leases)},
                 {"ports", ports.mapped},
-                {"coexistence", {{"wanted", Json::array()}, {"present", Json::array()}}}};
+                {"coexistence", {{"wanted", coexistence.wanted}, {"present", coexistence.present}}}};
     if (!warnings.empty()) out["warnings"] = warnings;
     return {dump(out), 0};
   }
@@ -185,6 +197,7 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
       fmt::format("attachments\n  legacy {}  cilium {}  pending {}\n", counts.legacy, counts.cilium, counts.pending);
   text += leases_text(leases);
   text += fmt::format("hostPorts\n  {} of {} pods\n", ports.mapped, ports.pods);
+  text += coexistence_text(coexistence);
   for (const std::string& warning : warnings) text += "warning: " + warning + '\n';
   return {text, 0};
 }
@@ -197,19 +210,33 @@ Report explain_report(System& system, const conf::Settings& settings, const Expl
   const bool network_maps = list.runs(kCiliumCni) && node.facts.agent.host_ports.value_or(false);
   const PortMapper mapper = choice.network ? port_mapper(settings.host_ports, list, network_maps) : PortMapper::kNone;
   const std::string_view network = choice.network ? network_name(*choice.network) : "none";
+  const CoexistenceView coexistence = look_at_coexistence(system, settings, node);
+  const std::vector<std::string> pod_routes =
+      choice.network ? explain_pod_routes(system, settings, node, *choice.network) : std::vector<std::string>{};
   if (json)
     return {dump({{"network", network},
                   {"reason", choice.reason},
                   {"code", choice.code},
                   {"plugins", types_of(list)},
-                  {"hostPorts", port_mapper_name(mapper)}}),
+                  {"hostPorts", port_mapper_name(mapper)},
+                  {"coexistence",
+                   {{"profile", coexistence.profile},
+                    {"reason", coexistence.reason},
+                    {"asserts", coexistence.wanted},
+                    {"podRoutes", pod_routes},
+                    {"advice", coexistence.advice}}}}),
             0};
   std::vector<std::vector<std::string>> rows = {{"network", std::string(network)}, {"reason", choice.reason}};
   if (choice.code != 0) rows.push_back({"refused", fmt::format("code {}", choice.code)});
   if (choice.network) rows.push_back({"list", fmt::format("{} ({})", list.name, node.found(*choice.network)->file)});
   for (const conf::PluginConf& plugin : list.plugins) rows.push_back({"  runs", plugin.type});
   rows.push_back({"hostPorts", std::string(port_mapper_name(mapper))});
+  rows.push_back({"coexistence", fmt::format("{}: {}", coexistence.profile, coexistence.reason)});
+  for (const std::string& item : coexistence.wanted) rows.push_back({"  asserts", item});
+  for (const std::string& route : pod_routes) rows.push_back({"  in the pod", route});
+  for (const std::string& line : coexistence.advice) rows.push_back({"  mind", line});
   for (const std::string& warning : node.lists.warnings) rows.push_back({"warning", warning});
+  for (const std::string& warning : coexistence.warnings) rows.push_back({"warning", warning});
   return {aligned(rows), 0};
 }
 

@@ -80,8 +80,9 @@ std::vector<Attachment> Journal::siblings(const conf::AttachmentId& but) {
 
 bool Journal::begin(const Attachment& attachment) { return disk_.create(path(attachment.id), record_text(attachment)); }
 
-void Journal::complete(const conf::AttachmentId& id, std::string_view result, std::int64_t ready_ms) {
-  disk_.append(path(id), result_line(result, ready_ms), conf::Sync::kYes);
+void Journal::complete(const conf::AttachmentId& id, std::string_view result, std::int64_t ready_ms,
+                       const std::vector<conf::PodRouteSetting>& pod_routes) {
+  disk_.append(path(id), result_line(result, ready_ms, pod_routes), conf::Sync::kYes);
 }
 
 void Journal::note_failure(const Attachment& attachment, std::int64_t failed_ms) {

@@ -43,8 +43,9 @@ class Journal {
 
   /// Publishes the intent, and the result if it is known already; false if the attachment already has a file.
   [[nodiscard]] bool begin(const Attachment& attachment);
-  /// Adds the result, synced to disk.
-  void complete(const conf::AttachmentId& id, std::string_view result, std::int64_t ready_ms);
+  /// Adds the result and the routes made inside the pod, synced to disk.
+  void complete(const conf::AttachmentId& id, std::string_view result, std::int64_t ready_ms,
+                const std::vector<conf::PodRouteSetting>& pod_routes = {});
   /// Writes the record anew with the count of failed DELs.
   void note_failure(const Attachment& attachment, std::int64_t failed_ms);
   void forget(const conf::AttachmentId& id);

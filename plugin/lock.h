@@ -39,6 +39,8 @@ class Locks {
   [[nodiscard]] std::optional<Guard> exclusive(std::chrono::milliseconds wait) const;
   /// For rotating files: short, exclusive.
   [[nodiscard]] std::optional<Guard> housekeeping(std::chrono::milliseconds wait) const;
+  /// For changing the node's rules and routes (plumbing.h).
+  [[nodiscard]] std::optional<Guard> plumbing(std::chrono::milliseconds wait) const;
 
   /// Notes that a DEL of `id` began at `boot_ns` (CLOCK_BOOTTIME).
   void mark_deletion(const conf::AttachmentId& id, std::uint64_t boot_ns) const;

@@ -132,6 +132,7 @@ int main(int argc, char** argv) {
   netlink::KernelFirewall firewall;
   netlink::KernelFlows flows;
   netlink::KernelHostLinks host_links;
+  netlink::KernelFib fib;
   plugin::System system{.disk = disk,
                         .runner = runner,
                         .pods = pods,
@@ -140,6 +141,7 @@ int main(int argc, char** argv) {
                         .firewall = firewall,
                         .flows = flows,
                         .host_links = host_links,
+                        .fib = fib,
                         .boot_id = read_boot_id(disk),
                         .started_ns = clock.boot_ns(),
                         .environment = inherited_environment(),

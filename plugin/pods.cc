@@ -22,6 +22,11 @@ std::vector<conf::IpPrefix> KernelPods::addresses(const std::string& path, const
   return link ? netlink::addresses_of(socket, link->index) : std::vector<conf::IpPrefix>{};
 }
 
+std::shared_ptr<netlink::Fib> KernelPods::fib(const std::string& path) {
+  const std::optional<netlink::Netns> netns = netlink::Netns::open(path);
+  return netns ? std::make_shared<netlink::KernelFib>(netns->route_socket()) : nullptr;
+}
+
 bool KernelPods::delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) {
   const std::optional<netlink::Netns> netns = netlink::Netns::open(path);
   // The path of a pod that is gone may lead to another's namespace by now (cri-o#2849), or to the node's.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "conf/ip.h"
+#include "netlink/fib.h"
 #include "netlink/netns.h"
 
 // What we look at, and rarely do, inside a pod's network namespace.
@@ -25,6 +27,8 @@ class Pods {
   /// The addresses of `ifname` in the namespace under `path`; empty if there is no such namespace or interface. Errors
   /// as look's.
   [[nodiscard]] virtual std::vector<conf::IpPrefix> addresses(const std::string& path, const std::string& ifname) = 0;
+  /// Rules, routes and links of the namespace under `path`; nothing if there is none. Errors as look's.
+  [[nodiscard]] virtual std::shared_ptr<netlink::Fib> fib(const std::string& path) = 0;
   /// Deletes `ifname` in the namespace under `path`, if that still is `expected` and not ours; false if there was
   /// nothing to delete.
   virtual bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) = 0;
@@ -34,6 +38,7 @@ class KernelPods final : public Pods {
  public:
   [[nodiscard]] std::optional<PodNetns> look(const std::string& path, const std::string& ifname) override;
   [[nodiscard]] std::vector<conf::IpPrefix> addresses(const std::string& path, const std::string& ifname) override;
+  [[nodiscard]] std::shared_ptr<netlink::Fib> fib(const std::string& path) override;
   bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) override;
 };
 

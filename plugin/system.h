@@ -9,6 +9,7 @@
 
 #include "conf/disk.h"
 #include "netlink/conntrack.h"
+#include "netlink/fib.h"
 #include "netlink/firewall.h"
 #include "netlink/host_link.h"
 #include "plugin/agent.h"
@@ -40,6 +41,8 @@ struct Places {
   std::string flannel = "/var/lib/cni/flannel";       ///< flannel's file for each container
   std::string cilium_socket = "/var/run/cilium/cilium.sock";
   std::string sysctl = "/proc/sys";
+  std::string programs = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin";  ///< where iptables may be besides PATH
+  std::string plugins = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni";      ///< where plugins are if nobody says it
 };
 
 /// The running program, so that a list that names it is never run.
@@ -57,6 +60,7 @@ struct System {
   netlink::Firewall& firewall;
   netlink::Flows& flows;
   netlink::HostLinks& host_links;
+  netlink::Fib& fib;
   std::string boot_id;
   std::uint64_t started_ns = 0;          ///< Clock::boot_ns when the process began
   std::vector<std::string> environment;  ///< what delegates inherit, "K=V"

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "conf/error.h"
+#include "tests/fakes/fault_fib.h"
 
 namespace fakes {
 namespace {
@@ -233,6 +234,12 @@ std::optional<plugin::PodNetns> FaultPods::look(const std::string& path, const s
 std::vector<conf::IpPrefix> FaultPods::addresses(const std::string& path, const std::string& ifname) {
   if (fate_.look_fails("addresses " + path)) throw conf::system_error(conf::Code::kIo, "open", path, EMFILE);
   return real_.addresses(path, ifname);
+}
+
+std::shared_ptr<netlink::Fib> FaultPods::fib(const std::string& path) {
+  if (fate_.look_fails("fib " + path)) throw conf::system_error(conf::Code::kIo, "open", path, EMFILE);
+  std::shared_ptr<netlink::Fib> real = real_.fib(path);
+  return real ? std::make_shared<FaultFib>(std::move(real), fate_) : nullptr;
 }
 
 bool FaultPods::delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -112,12 +113,13 @@ class FaultRunner final : public plugin::Runner {
   Fate& fate_;
 };
 
-/// Pods whose links cannot be deleted; a deletion is a step.
+/// Pods whose links cannot be deleted; a deletion is a step, and so are changes of a pod's rules and routes.
 class FaultPods final : public plugin::Pods {
  public:
   FaultPods(plugin::Pods& real, Fate& fate) : real_(real), fate_(fate) {}
   [[nodiscard]] std::optional<plugin::PodNetns> look(const std::string& path, const std::string& ifname) override;
   [[nodiscard]] std::vector<conf::IpPrefix> addresses(const std::string& path, const std::string& ifname) override;
+  [[nodiscard]] std::shared_ptr<netlink::Fib> fib(const std::string& path) override;
   bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) override;
 
  private:

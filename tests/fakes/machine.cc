@@ -89,15 +89,18 @@ plugin::System Machine::process() {
           .firewall = firewall,
           .flows = flows,
           .host_links = host_links,
+          .fib = fib,
           .boot_id = boot_id,
           .started_ns = clock.boot_ns(),
-          .environment = {"PATH=/usr/bin", "CNI_COMMAND=inherited"},
+          .environment = {"PATH=" + dir_ + "/usr", "CNI_COMMAND=inherited"},
           .self = {},
           .places = {.libcni_cache = cache_dir(),
                      .host_local = lease_dir(),
                      .flannel = dir_ + "/flannel",
                      .cilium_socket = dir_ + "/cilium.sock",
-                     .sysctl = dir_ + "/sys"}};
+                     .sysctl = dir_ + "/sys",
+                     .programs = dir_ + "/sbin",
+                     .plugins = bin_dir()}};
 }
 
 conf::Request Machine::request(conf::Verb verb, const std::string& id, const std::string& netns) const {

@@ -12,6 +12,7 @@
 #include "plugin/cli.h"
 #include "plugin/system.h"
 #include "tests/fakes/fault.h"
+#include "tests/fakes/fault_fib.h"
 #include "tests/fakes/fault_firewall.h"
 #include "tests/fakes/nft.h"
 #include "tests/fakes/world.h"
@@ -41,6 +42,8 @@ class Machine {
   FaultFirewall firewall{ruleset, fate};
   FakeFlows flows;
   FakeHostLinks host_links;
+  FakeFib node_fib;
+  FaultFib fib{node_fib, fate};
   conf::Settings settings;  ///< netDir and stateDir are set
   std::string boot_id = "b001";
   std::string cni_version = "1.0.0";

@@ -34,7 +34,7 @@ Ask ask_of(const plugin::Command& command) {
   ask.args = variable(command, "CNI_ARGS");
   ask.path = variable(command, "CNI_PATH");
   ask.input = command.input;
-  ask.config = conf::Object::parse(command.input, "stdin of " + ask.type);
+  if (!command.input.empty()) ask.config = conf::Object::parse(command.input, "stdin of " + ask.type);
   ask.command = command;
   return ask;
 }
@@ -77,11 +77,20 @@ void FakePods::add_host(const std::string& path) {
   pods_[path].is_ours = true;
 }
 
-void FakePods::add_link(const std::string& path, const std::string& ifname) { pods_.at(path).links.insert(ifname); }
+void FakePods::add_link(const std::string& path, const std::string& ifname) {
+  Pod& pod = pods_.at(path);
+  if (pod.links.insert(ifname).second) pod.fib->add_link(ifname);
+}
 
 void FakePods::remove_link(const std::string& path, const std::string& ifname) {
   const auto pod = pods_.find(path);
-  if (pod != pods_.end()) pod->second.links.erase(ifname);
+  if (pod == pods_.end() || pod->second.links.erase(ifname) == 0) return;
+  pod->second.fib->delete_link(ifname);
+}
+
+std::shared_ptr<netlink::Fib> FakePods::fib(const std::string& path) {
+  if (!look(path, {})) return nullptr;
+  return pods_.at(path).fib;
 }
 
 bool FakePods::has_link(const std::string& path, const std::string& ifname) const {
@@ -117,7 +126,9 @@ std::vector<conf::IpPrefix> FakePods::addresses(const std::string& path, const s
 bool FakePods::delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) {
   const auto pod = pods_.find(path);
   if (pod == pods_.end() || pod->second.is_ours || !pod->second.id.same_as(expected)) return false;
-  return pod->second.links.erase(ifname) != 0;
+  if (pod->second.links.erase(ifname) == 0) return false;
+  pod->second.fib->delete_link(ifname);
+  return true;
 }
 
 plugin::Outcome succeeded(std::string out) {
@@ -237,6 +248,11 @@ plugin::AgentHealth FakeAgent::health(const std::string& socket, std::chrono::mi
   if (!answer.answered && answer.problem.empty())
     return {.answered = false, .problem = socket + ": no answer", .state = {}, .cni_file_state = {}};
   return answer;
+}
+
+plugin::AgentConfig FakeAgent::config(const std::string& /*socket*/, std::chrono::milliseconds /*deadline*/) {
+  ++asked_config;
+  return settings;
 }
 
 plugin::Endpoint FakeAgent::endpoint(const std::string& /*socket*/, const std::string& container_id,

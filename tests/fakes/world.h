@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -19,6 +20,7 @@
 #include "plugin/exec.h"
 #include "plugin/pods.h"
 #include "plugin/system.h"
+#include "tests/fakes/fib.h"
 
 // The world outside of the process, in memory: pods, the plugins that attach them, Cilium's agent, the clock. No faults
 // here; fault.h puts them in front.
@@ -46,10 +48,15 @@ class FakePods final : public plugin::Pods {
 
   [[nodiscard]] std::optional<plugin::PodNetns> look(const std::string& path, const std::string& ifname) override;
   [[nodiscard]] std::vector<conf::IpPrefix> addresses(const std::string& path, const std::string& ifname) override;
+  [[nodiscard]] std::shared_ptr<netlink::Fib> fib(const std::string& path) override;
   bool delete_link(const std::string& path, const netlink::NetnsId& expected, const std::string& ifname) override;
+
+  /// Rules and routes of a namespace, which a test may look at and change. Links that were added are there.
+  [[nodiscard]] FakeFib& fib_of(const std::string& path) { return *pods_.at(path).fib; }
 
  private:
   struct Pod {
+    std::shared_ptr<FakeFib> fib = std::make_shared<FakeFib>();
     netlink::NetnsId id;
     bool is_netns = true;
     bool is_ours = false;
@@ -129,14 +136,17 @@ class World final : public plugin::Runner {
 
 class FakeAgent final : public plugin::Agent {
  public:
+  plugin::AgentConfig settings;                                            ///< by default: no answer
   plugin::AgentHealth answer;                                              ///< by default: no answer
   std::function<plugin::Endpoint(const conf::AttachmentId&)> endpoint_of;  ///< by default: unknown
-  unsigned asked = 0;                                                      ///< how many health calls came
+  unsigned asked_config = 0;
+  unsigned asked = 0;  ///< how many health calls came
 
   /// An agent that is well and manages the node's list.
   void be_healthy();
 
   [[nodiscard]] plugin::AgentHealth health(const std::string& socket, std::chrono::milliseconds deadline) override;
+  [[nodiscard]] plugin::AgentConfig config(const std::string& socket, std::chrono::milliseconds deadline) override;
   [[nodiscard]] plugin::Endpoint endpoint(const std::string& socket, const std::string& container_id,
                                           const std::string& ifname, std::chrono::milliseconds deadline) override;
 };

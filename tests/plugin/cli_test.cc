@@ -79,17 +79,24 @@ TEST_CASE("set writes node-state, and status and explain follow at once") {
         "node state hold (firmware); new pods are refused: the node holds new pods: firmware\n");
   CHECK(shell.status()["nodeState"] == "hold");
   CHECK(shell.status()["source"] == "node-state");
+  const json nothing_asked = {{"profile", "overlay"},
+                              {"reason", "the legacy list does not run aws-cni"},
+                              {"asserts", json::array()},
+                              {"podRoutes", json::array()},
+                              {"advice", json::array()}};
   CHECK(shell.explain() == json({{"network", "none"},
                                  {"reason", "the node holds new pods: firmware"},
                                  {"code", 11},
                                  {"plugins", json::array()},
-                                 {"hostPorts", "none"}}));
+                                 {"hostPorts", "none"},
+                                 {"coexistence", nothing_asked}}));
   (void)shell.set("legacy");
   CHECK(shell.explain() == json({{"network", "legacy"},
                                  {"reason", "node-state says legacy"},
                                  {"code", 0},
                                  {"plugins", {"bridge"}},
-                                 {"hostPorts", "crossover"}}));
+                                 {"hostPorts", "crossover"},
+                                 {"coexistence", nothing_asked}}));
 }
 
 TEST_CASE("explain takes the pod's namespace, UID and annotations") {
