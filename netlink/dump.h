@@ -46,7 +46,8 @@ template <typename Decode>
 
 /// The same for what changes without the kernel's notice, that is rules and routes. Within one datagram it is whole;
 /// but between two of them (the first holds some fifty rules, others 32 KiB) what was added makes an entry come twice,
-/// and what was deleted hides one. A list of several pieces is therefore asked for until it comes the same twice.
+/// and what was deleted hides one. A list of several pieces is therefore asked for until it comes the same twice:
+/// whole, unless something came and went again within that time.
 template <typename Decode>
 [[nodiscard]] auto settled_list(Socket& socket, const std::vector<std::byte>& request, std::string_view what,
                                 Decode decode, int absent = 0) {

@@ -42,11 +42,12 @@ struct Rule {
 };
 
 // The messages. Pure.
-/// With NLM_F_CREATE and NLM_F_EXCL: EEXIST for a rule like it. The kernel does not compare everything (suppression is
-/// left out), so EEXIST says "look", not "it is there".
+/// With NLM_F_CREATE and NLM_F_EXCL: EEXIST for a rule like it, protocol and (from 4.18 on) suppression included. But a
+/// `from` or `to` that is left out, and `not`, are not compared: "to A" is EEXIST where the same protocol has "from B
+/// to A" at that priority. So EEXIST says "look", not "it is there"; and such two need two priorities.
 [[nodiscard]] std::vector<std::byte> encode_rule_add(const Rule& rule);
 /// Of the rule with this priority, these selectors and this protocol; ENOENT if there is none. A selector that is left
-/// out fits any to the kernel, which then takes the first.
+/// out, and suppression, fit any to the kernel, which then takes the first: "to A" also takes "from B to A".
 [[nodiscard]] std::vector<std::byte> encode_rule_delete(const Rule& rule);
 /// The rules of all families: also of those that are no Rule.
 [[nodiscard]] std::vector<std::byte> encode_rule_dump();

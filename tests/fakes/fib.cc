@@ -31,12 +31,14 @@ Rule kernel_rule(conf::Family family, std::uint32_t priority, std::uint32_t tabl
 
 Ack refusal(int error) { return {.error = error, .sentence = {}}; }
 
-/// What the kernel compares before it says EEXIST: all but suppression and `not`.
-bool is_same_rule(const Rule& a, const Rule& b) {
-  Rule other = b;
-  other.suppress_prefix_length = a.suppress_prefix_length;
-  other.inverted = a.inverted;
-  return a == other;
+/// Whether the kernel says EEXIST to `wanted` because of `rule`: a `from` or `to` that is left out fits any, and `not`
+/// is not compared.
+bool is_same_rule(const Rule& wanted, const Rule& rule) {
+  Rule other = rule;
+  other.inverted = wanted.inverted;
+  if (!wanted.from) other.from.reset();
+  if (!wanted.to) other.to.reset();
+  return wanted == other;
 }
 
 /// Whether a deletion of `asked` takes `rule`: what is not said fits any.
@@ -45,6 +47,7 @@ bool fits(const Rule& asked, const Rule& rule) {
          asked.table == rule.table && (!asked.from || asked.from == rule.from) && (!asked.to || asked.to == rule.to) &&
          (asked.iif.empty() || asked.iif == rule.iif) && (asked.oif.empty() || asked.oif == rule.oif) &&
          (asked.mark_mask == 0 || (asked.mark == rule.mark && asked.mark_mask == rule.mark_mask)) &&
+         (!asked.suppress_prefix_length || asked.suppress_prefix_length == rule.suppress_prefix_length) &&
          (asked.protocol == 0 || asked.protocol == rule.protocol);
 }
 
