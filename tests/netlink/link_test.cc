@@ -37,6 +37,12 @@ Bytes text(const std::string& words) {
   return made;
 }
 
+Bytes number(std::uint32_t value) {
+  Bytes made(sizeof(value));
+  std::memcpy(made.data(), &value, sizeof(value));
+  return made;
+}
+
 Bytes link_message(std::uint16_t type, int index, unsigned flags, const Bytes& attributes) {
   const nlmsghdr header{.nlmsg_len = static_cast<std::uint32_t>(NLMSG_SPACE(sizeof(ifinfomsg)) + attributes.size()),
                         .nlmsg_type = type,
@@ -59,6 +65,7 @@ Bytes veth_attributes() {
   Bytes attributes;
   append_attribute(attributes, IFLA_IFNAME, text("eth0"));
   append_attribute(attributes, IFLA_LINKINFO, kind);
+  append_attribute(attributes, IFLA_MTU, number(1450));
   return attributes;
 }
 
@@ -70,7 +77,7 @@ TEST_SUITE("netlink.link") {
   TEST_CASE("a link is read from its message") {
     const auto link = decode_link(link_message(RTM_NEWLINK, 7, IFF_UP, veth_attributes()));
     REQUIRE(link);
-    CHECK(*link == Link{.index = 7, .name = "eth0", .kind = "veth", .up = true});
+    CHECK(*link == Link{.index = 7, .name = "eth0", .kind = "veth", .up = true, .mtu = 1450});
   }
 
   TEST_CASE("a physical device has no kind") {
@@ -78,7 +85,7 @@ TEST_SUITE("netlink.link") {
     append_attribute(attributes, IFLA_IFNAME, text("ens3"));
     const auto link = decode_link(link_message(RTM_NEWLINK, 2, 0, attributes));
     REQUIRE(link);
-    CHECK(*link == Link{.index = 2, .name = "ens3", .kind = "", .up = false});
+    CHECK(*link == Link{.index = 2, .name = "ens3", .kind = "", .up = false, .mtu = 0});
   }
 
   TEST_CASE("a link message cut short anywhere is refused") {
@@ -101,7 +108,7 @@ TEST_SUITE("netlink.link") {
 
   TEST_CASE("a link is found as ip shows it") {
     const scratch::Host host;
-    scratch::sh("ip link add vethA type veth peer name vethB && ip link set vethA up");
+    scratch::sh("ip link add vethA mtu 1400 type veth peer name vethB && ip link set vethA up");
     Socket socket = open_route();
     const auto up = find_link(socket, "vethA");
     const auto down = find_link(socket, "vethB");
@@ -111,6 +118,7 @@ TEST_SUITE("netlink.link") {
     CHECK(up->name == "vethA");
     CHECK(up->kind == "veth");
     CHECK(up->up);
+    CHECK(up->mtu == 1400);
     CHECK_FALSE(down->up);
     CHECK(find_link(socket, "lo")->kind.empty());
   }
