@@ -79,6 +79,10 @@ const Rule* in_the_way(const std::vector<Rule>& rules, const Rule& wanted) {
   return found == rules.end() ? nullptr : &*found;
 }
 
+std::string rule_text(const Rule& rule) {
+  return (rule.family == conf::Family::kIpv6 ? "rule -6 " : "rule ") + rule.str();
+}
+
 }  // namespace
 
 Route route_of(const conf::RouteSetting& setting, std::uint32_t link) {
@@ -168,10 +172,10 @@ std::vector<std::string> Plumbing::reconcile(const Locks& locks, conf::Millis wa
     change(todo, seen, true, done);
     return done;
   }
-  for (const Rule& rule : todo.surplus_rules) done.push_back("remove rule " + rule.str());
+  for (const Rule& rule : todo.surplus_rules) done.push_back("remove " + rule_text(rule));
   for (const Route& route : todo.surplus_routes) done.push_back("remove route " + route_text(route));
   for (const Route& route : todo.missing_routes) done.push_back("add route " + route_text(route));
-  for (const Rule& rule : todo.missing_rules) done.push_back("add rule " + rule.str());
+  for (const Rule& rule : todo.missing_rules) done.push_back("add " + rule_text(rule));
   if (todo.kept_differs)
     done.push_back(plan_.kept_sources.empty() ? "remove chain preserve_source" : "make chain preserve_source");
   return done;
@@ -185,7 +189,7 @@ void Plumbing::change(const PlumbingChange& change, const PlumbingSeen& seen, bo
   if (remove) {
     for (const Rule& rule : change.surplus_rules) {
       remove_rule(rule);
-      done.push_back("removed rule " + rule.str());
+      done.push_back("removed " + rule_text(rule));
     }
     for (const Route& route : change.surplus_routes) {
       remove_route(route);
@@ -202,14 +206,14 @@ void Plumbing::change(const PlumbingChange& change, const PlumbingSeen& seen, bo
   }
   for (const Rule& rule : change.missing_rules) {
     add_rule(rule, seen);
-    done.push_back("added rule " + rule.str());
+    done.push_back("added " + rule_text(rule));
   }
 }
 
 void Plumbing::add_rule(const Rule& rule, const PlumbingSeen& seen) {
-  if (rule.priority < kFirstOrdinaryRule) refused("rule " + rule.str(), "priorities below 101 are not ours to use");
+  if (rule.priority < kFirstOrdinaryRule) refused(rule_text(rule), "priorities below 101 are not ours to use");
   if (const Rule* other = in_the_way(seen.rules, rule))
-    refused("rule " + rule.str(), fmt::format("another owner has a rule with this priority: {}", other->str()));
+    refused(rule_text(rule), fmt::format("another owner has a rule with this priority: {}", other->str()));
   Ack ack = system_.fib.add(rule);
   // The kernel does not compare suppression: what it takes for the same may be our own of an earlier configuration.
   const auto outdated = std::find_if(seen.rules.begin(), seen.rules.end(), [&](const Rule& there) {
@@ -223,7 +227,7 @@ void Plumbing::add_rule(const Rule& rule, const PlumbingSeen& seen) {
   }
   // EEXIST: somebody was faster. ENOBUFS: the answer was lost. Whether it is there is looked at once more.
   if (ack.ok() || ack.error == EEXIST || ack.error == ENOBUFS) return;
-  refused("rule " + rule.str(), ack.str() + cure_for(ack.error));
+  refused(rule_text(rule), ack.str() + cure_for(ack.error));
 }
 
 void Plumbing::add_route(const Route& route) {
@@ -246,7 +250,7 @@ void Plumbing::add_route(const Route& route) {
 
 void Plumbing::remove_rule(const Rule& rule) {
   const Ack ack = system_.fib.remove(rule);
-  if (!ack.ok() && ack.error != ENOENT && ack.error != ENOBUFS) refused("removal of rule " + rule.str(), ack.str());
+  if (!ack.ok() && ack.error != ENOENT && ack.error != ENOBUFS) refused("removal of " + rule_text(rule), ack.str());
 }
 
 void Plumbing::remove_route(const Route& route) {
@@ -270,11 +274,11 @@ std::vector<Plumbing::Item> Plumbing::items(const PlumbingSeen& seen) const {
     out.push_back({.text = "route dev " + dev, .present = false, .problem = "there is no device " + dev});
   for (const KeptSource& kept : plan_.kept_sources) {
     const bool there = std::find(seen.kept.kept.begin(), seen.kept.kept.end(), kept) != seen.kept.kept.end();
-    out.push_back({.text = "nat " + kept.str(), .present = there && !seen.kept.changed, .problem = {}});
+    out.push_back({.text = "nat " + kept.str(), .present = there, .problem = {}});
   }
   for (const Rule& rule : plan_.rules) {
     const Rule* other = in_the_way(seen.rules, rule);
-    out.push_back({.text = "rule " + rule.str(),
+    out.push_back({.text = rule_text(rule),
                    .present = has_rule(seen.rules, rule),
                    .problem = other == nullptr ? "" : "another owner has this priority: " + other->str()});
   }
@@ -284,9 +288,12 @@ std::vector<Plumbing::Item> Plumbing::items(const PlumbingSeen& seen) const {
 std::vector<std::string> Plumbing::surplus(const PlumbingSeen& seen) const {
   const PlumbingChange change = plumbing_change(plan_, seen);
   std::vector<std::string> out;
-  for (const Rule& rule : change.surplus_rules) out.push_back("rule " + rule.str());
+  for (const Rule& rule : change.surplus_rules) out.push_back(rule_text(rule));
   for (const Route& route : change.surplus_routes) out.push_back("route " + route_text(route));
-  if (plan_.kept_sources.empty() && seen.kept.there) out.emplace_back("nat chain preserve_source");
+  const bool all_kept = seen.kept.kept.size() == plan_.kept_sources.size();
+  if (seen.kept.there && seen.kept.changed && all_kept)
+    out.emplace_back(plan_.kept_sources.empty() ? "nat chain preserve_source"
+                                                : "nat chain preserve_source: other rules");
   return out;
 }
 
