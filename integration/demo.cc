@@ -17,7 +17,7 @@
 #include <string_view>
 #include <thread>
 
-#include "integration/lab.h"
+#include "integration/labs/lab.h"
 #include "integration/migration.h"
 #include "integration/picture.h"
 #include "integration/report.h"
@@ -36,13 +36,15 @@ struct Interrupted : std::runtime_error {
 
 struct Arguments {
   std::string out = "build/demo";
+  std::string network = "flannel";
   bool brief = false;
   bool help = false;
   integration::Fault fault = integration::Fault::kNone;
 };
 
 constexpr std::string_view kUsage =
-    "usage: demo [--out DIR] [--short] [--fault loss|leak]\n"
+    "usage: demo [--network NAME] [--out DIR] [--short] [--fault loss|leak]\n"
+    "  --network  the legacy network: flannel (as usual), flannel-host-gw, calico or canal\n"
     "  --out DIR  where demo.txt, demo.json and demo.svg go (build/demo)\n"
     "  --short    fewer pods, shorter phases\n"
     "  --fault loss|leak\n"
@@ -60,6 +62,8 @@ Arguments parse(int argc, char** argv) {
     const std::string_view word(argv[i]);
     if (word == "--out" && i + 1 < argc) {
       arguments.out = argv[++i];
+    } else if (word == "--network" && i + 1 < argc) {
+      arguments.network = argv[++i];
     } else if (word == "--fault" && i + 1 < argc) {
       arguments.fault = fault(argv[++i]);
     } else if (word == "--short") {
@@ -115,10 +119,10 @@ integration::MigrationOptions options_for(const Arguments& arguments, const fs::
 }
 
 integration::Record migrate(const Arguments& arguments) {
+  lab::Lab lab = lab::lab_named(arguments.network);
   const fs::path bin = fs::read_symlink("/proc/self/exe").parent_path();
   support::isolate({"/etc/cni", "/var/lib/cni"});
   const support::Cluster cluster(3);
-  const integration::FlannelLab lab;
   lab.build(cluster);
   const support::Runtime runtime(bin / "libcni-driver", bin.string() + ":/usr/lib/cni");
   support::Prober prober;

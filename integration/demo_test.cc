@@ -66,7 +66,7 @@ TEST_SUITE("demo") {
     const Finished finished = out.demo({"--fault", "loss"});
     INFO(finished.out, finished.err);
     CHECK(finished.status == 1);
-    CHECK(contains(finished.err, "FAILED: Crossover installed: n1-a-1 (legacy, node1) to n2-a-1 (legacy, node2): "));
+    CHECK(contains(finished.err, "FAILED: Crossover installed: n2-a-1 (legacy, node2) to n1-a-1 (legacy, node1): "));
     CHECK_FALSE(contains(finished.err, "n1-a-1 (legacy, node1) to n1-b-1"));
     CHECK(out.json().at("total").at("lost") > 0);
   }

@@ -27,8 +27,8 @@ std::string slot_name(const Node& node, unsigned index) {
 
 }  // namespace
 
-Migration::Migration(const support::Cluster& cluster, const Lab& lab, const support::Runtime& runtime, Prober& prober,
-                     MigrationOptions options)
+Migration::Migration(const support::Cluster& cluster, const lab::Lab& lab, const support::Runtime& runtime,
+                     Prober& prober, MigrationOptions options)
     : cluster_(cluster), lab_(lab), runtime_(runtime), prober_(prober), options_(std::move(options)) {
   for (const Node& node : cluster_.nodes()) record_.nodes.push_back(node.name());
 }
@@ -101,7 +101,7 @@ void Migration::end_phase() {
 /// Every node has run a pod before, as real ones have: what the legacy plugins make once, and leave, is there.
 void Migration::prepare() {
   for (const Node& node : cluster_.nodes()) {
-    const ListFile list = lab_.legacy_list(node);
+    const lab::ListFile list = lab_.legacy_list(node);
     node.write(list.path, list.text);
     support::Sandbox first = runtime_.start(node, "first", kHostPort, Prober::kEchoPort);
     runtime_.stop(first);
@@ -113,9 +113,9 @@ void Migration::prepare() {
 
 void Migration::install_crossover() {
   for (const Node& node : cluster_.nodes()) {
-    const ListFile second = lab_.second_list(node);
+    const lab::ListFile second = lab_.second_list(node);
     node.write(second.path, second.text);
-    const ListFile ours = lab_.crossover_list();
+    const lab::ListFile ours = lab_.crossover_list();
     node.write(ours.path, ours.text);
     say(&node, "00-crossover.conflist is in net.d");
   }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "integration/lab.h"
+#include "integration/labs/lab.h"
 #include "integration/record.h"
 #include "integration/support/prober.h"
 #include "integration/support/runtime.h"
@@ -37,8 +37,8 @@ struct MigrationOptions {
 
 class Migration {
  public:
-  Migration(const support::Cluster& cluster, const Lab& lab, const support::Runtime& runtime, support::Prober& prober,
-            MigrationOptions options);
+  Migration(const support::Cluster& cluster, const lab::Lab& lab, const support::Runtime& runtime,
+            support::Prober& prober, MigrationOptions options);
 
   /// Runs all of it. What is not as it must be is in the record's `problems`; a step that fails throws.
   void run();
@@ -77,7 +77,7 @@ class Migration {
   void check_nothing_recorded(const support::Node& node);
 
   const support::Cluster& cluster_;
-  const Lab& lab_;
+  const lab::Lab& lab_;
   const support::Runtime& runtime_;
   support::Prober& prober_;
   MigrationOptions options_;

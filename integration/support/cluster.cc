@@ -95,23 +95,4 @@ void build_overlay(const Cluster& cluster, const Overlay& overlay) {
   }
 }
 
-void masquerade_like_flannel(const Node& node, const Overlay& overlay) {
-  const std::string all = overlay.all();
-  const std::string rule = "-A FLANNEL-POSTRTG ";
-  node.must_run(
-      {"iptables-restore", "--noflush"},
-      "*nat\n:FLANNEL-POSTRTG - [0:0]\n-A POSTROUTING -m comment --comment \"flanneld masq\" -j FLANNEL-POSTRTG\n" +
-          rule + "-s " + all + " -d " + all + " -j RETURN\n" +                       //
-          rule + "-s " + all + " ! -d 224.0.0.0/4 -j MASQUERADE --random-fully\n" +  //
-          rule + "! -s " + all + " -d " + overlay.block(node) + " -j RETURN\n" +     //
-          rule + "! -s " + all + " -d " + all + " -j MASQUERADE --random-fully\nCOMMIT\n");
-}
-
-void masquerade_egress(const Node& node, const Overlay& overlay, const std::string& chain) {
-  node.must_run({"iptables-restore", "--noflush"}, "*nat\n:" + chain + " - [0:0]\n-A POSTROUTING -j " + chain +
-                                                       "\n-A " + chain + " -s " + overlay.block(node) + " ! -d " +
-                                                       overlay.all() + " ! -o " + overlay.device +
-                                                       " -j MASQUERADE --random-fully\nCOMMIT\n");
-}
-
 }  // namespace support

@@ -70,9 +70,4 @@ struct Overlay {
 /// address, a neighbour and a forwarding entry, all of them permanent.
 void build_overlay(const Cluster& cluster, const Overlay& overlay);
 
-/// flanneld's FLANNEL-POSTRTG: addresses stay inside the network and are the node's beyond it, both ways.
-void masquerade_like_flannel(const Node& node, const Overlay& overlay);
-/// What other networks do (Cilium's agent among them): what leaves the network gets the address of the way out.
-void masquerade_egress(const Node& node, const Overlay& overlay, const std::string& chain);
-
 }  // namespace support

@@ -56,6 +56,13 @@ bool ready(const conf::UniqueFd& fd, short what) {
   return ::poll(&wanted, 1, kPatience) == 1;
 }
 
+/// Whether the server gets something; at once no if the client is told that it will not.
+bool arrives(const conf::UniqueFd& server, const conf::UniqueFd& client) {
+  std::array<pollfd, 2> wanted{pollfd{.fd = server.get(), .events = POLLIN, .revents = 0},
+                               pollfd{.fd = client.get(), .events = 0, .revents = 0}};
+  return ::poll(wanted.data(), wanted.size(), kPatience) > 0 && (wanted[0].revents & POLLIN) != 0;
+}
+
 bool answer_on(const conf::UniqueFd& client) {
   char byte = 0;
   return ready(client, POLLIN) && ::recv(client.get(), &byte, 1, 0) == 1 && byte == 'x';
@@ -79,12 +86,13 @@ Server::Server(const Netns& netns, int type, const std::string& address, std::ui
   if (type == SOCK_STREAM) require(::listen(fd_.get(), 16) == 0, "listen");
 }
 
-std::optional<std::string> Server::asked_by(const Netns& client, const std::string& address, std::uint16_t port) {
+std::optional<std::string> Server::asked_by(const Netns& client, const std::string& address, std::uint16_t port,
+                                            std::size_t size) {
   Address to = address_of(address, port);
   const conf::UniqueFd fd = socket_in(client, to.storage.ss_family, type_);
   const int connected = ::connect(fd.get(), to.get(), to.size);
   if (connected != 0 && errno != EINPROGRESS) return std::nullopt;
-  return type_ == SOCK_STREAM ? accepted(fd) : received(fd);
+  return type_ == SOCK_STREAM ? accepted(fd) : received(fd, size);
 }
 
 std::optional<std::string> Server::accepted(const conf::UniqueFd& client) {
@@ -97,13 +105,18 @@ std::optional<std::string> Server::accepted(const conf::UniqueFd& client) {
   return answer_on(client) ? std::optional(text_of(peer)) : std::nullopt;
 }
 
-std::optional<std::string> Server::received(const conf::UniqueFd& client) {
-  if (::send(client.get(), "?", 1, 0) != 1 || !ready(fd_, POLLIN)) return std::nullopt;
+std::optional<std::string> Server::received(const conf::UniqueFd& client, std::size_t size) {
+  const std::string question(size, '?');
+  if (::send(client.get(), question.data(), size, 0) != static_cast<ssize_t>(size) || !arrives(fd_, client))
+    return std::nullopt;
   sockaddr_storage peer{};
-  socklen_t size = sizeof peer;
-  char byte = 0;
-  require(::recvfrom(fd_.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &size) == 1, "recvfrom");
-  require(::sendto(fd_.get(), "x", 1, 0, reinterpret_cast<sockaddr*>(&peer), size) == 1, "sendto");
+  socklen_t peer_size = sizeof peer;
+  std::string answer(size, 'x');
+  const ssize_t got = ::recvfrom(fd_.get(), answer.data(), size, 0, reinterpret_cast<sockaddr*>(&peer), &peer_size);
+  require(got == static_cast<ssize_t>(size), "recvfrom");
+  answer.assign(size, 'x');
+  const ssize_t sent = ::sendto(fd_.get(), answer.data(), size, 0, reinterpret_cast<sockaddr*>(&peer), peer_size);
+  require(sent == static_cast<ssize_t>(size), "sendto");
   return answer_on(client) ? std::optional(text_of(peer)) : std::nullopt;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,12 +21,14 @@ class Server {
   /// `address`: "::" or "0.0.0.0" for all.
   Server(const Netns& netns, int type, const std::string& address, std::uint16_t port);
 
-  /// The address that asks, as this server sees it; nothing if `client` reaches somebody else or nobody.
-  std::optional<std::string> asked_by(const Netns& client, const std::string& address, std::uint16_t port);
+  /// The address that asks, as this server sees it; nothing if `client` reaches somebody else or nobody. `size`: of the
+  /// only datagram that is sent and of its answer, with UDP.
+  std::optional<std::string> asked_by(const Netns& client, const std::string& address, std::uint16_t port,
+                                      std::size_t size = 1);
 
  private:
   std::optional<std::string> accepted(const conf::UniqueFd& client);
-  std::optional<std::string> received(const conf::UniqueFd& client);
+  std::optional<std::string> received(const conf::UniqueFd& client, std::size_t size);
 
   int type_;
   conf::UniqueFd fd_;

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "integration/labs/cilium.h"
+
+#include "integration/labs/plugin_list.h"
+
+namespace lab {
+namespace {
+
+using Json = nlohmann::json;
+using support::Netns;
+using support::Node;
+
+// Both ends of a pair have the same address: without ARP the kernel addresses a frame to the sender's own.
+constexpr const char* kHostPair = "0e:c1:00:00:00:01";
+constexpr const char* kPodsPair = "0e:c1:00:00:00:02";
+
+std::string tunnel_mac(const Node& node) { return "0e:c1:00:00:01:" + std::to_string(10 + node.number()); }
+
+std::string comment(const std::string& text) { return " -m comment --comment \"" + text + "\" -j "; }
+
+std::string pair(const std::string& here, const std::string& there, const Netns& netns, const std::string& mac) {
+  return "link add " + here + " mtu 1450 address " + mac + " type veth peer name " + there + " mtu 1450 address " +
+         mac + " netns " + netns.name();
+}
+
+}  // namespace
+
+std::string Cilium::router(const Node& node) const {
+  return overlay_.prefix + "." + std::to_string(node.number()) + ".254";
+}
+
+std::string Cilium::translated(const Node& from, const Node&) const { return router(from); }
+
+void Cilium::build(const support::Cluster& cluster) {
+  for (const Node& node : cluster.nodes()) {
+    add_devices(node);
+    add_routes(cluster, node);
+    join_tunnel(cluster, node);
+    add_chains(node);
+  }
+}
+
+void Cilium::add_devices(const Node& node) {
+  const Netns& datapath = datapaths_.emplace(node.number(), node.name() + "-datapath").first->second;
+  for (const std::string scope : {"all", "default"}) datapath.sysctl("net.ipv4.conf." + scope + ".rp_filter", "0");
+  datapath.sysctl("net.ipv4.ip_forward", "1");
+  datapath.sysctl("net.ipv4.conf.all.send_redirects", "0");
+  // Made here, so that it tunnels over the node's network, before it moves.
+  node.net().ip_batch({pair("cilium_host", "cilium_net", datapath, kHostPair),
+                       pair("lxc_pods", "to_host", datapath, kPodsPair),
+                       "link add cilium_vxlan address " + tunnel_mac(node) + " mtu 1450 type vxlan id 2 local " +
+                           node.address() + " dstport 8473 nolearning",
+                       "link set cilium_vxlan netns " + datapath.name(), "link set cilium_host arp off up",
+                       "link set lxc_pods up", "addr add " + router(node) + "/32 dev cilium_host"});
+  datapath.ip_batch({"link set cilium_net arp off up", "link set to_host arp off up", "link set cilium_vxlan up"});
+  for (const std::string key : {"rp_filter", "send_redirects"})
+    node.net().sysctl("net.ipv4.conf.cilium_host." + key, "0");
+  node.net().sysctl("net.ipv4.conf.cilium_host.accept_local", "1");
+  node.net().sysctl("net.ipv4.conf.lxc_pods.rp_filter", "0");
+}
+
+void Cilium::add_routes(const support::Cluster& cluster, const Node& node) const {
+  const std::string host = " dev cilium_host proto kernel ";
+  const std::string by_router = " via " + router(node) + host + "src " + router(node);
+  std::vector<std::string> lines = {
+      "rule add from all lookup local pref 100",         "rule del pref 0",
+      "rule add fwmark 0x200/0xf00 lookup 2004 pref 9",  "route add local default dev lo table 2004 proto kernel",
+      "route add " + router(node) + host + "scope link", "route add " + overlay_.block(node) + by_router};
+  for (const Node& other : cluster.nodes())
+    if (other.number() != node.number())
+      lines.push_back("route add " + overlay_.block(other) + by_router + " mtu 1400");
+  node.net().ip_batch(lines);
+}
+
+// What cilium_host's and cilium_vxlan's programs know: who is where.
+void Cilium::join_tunnel(const support::Cluster& cluster, const Node& node) const {
+  const Netns& datapath = datapaths_.at(node.number());
+  std::vector<std::string> lines = {"route add " + router(node) + " dev cilium_net", "route add default dev to_host"};
+  std::string forwarding;
+  for (const Node& other : cluster.nodes()) {
+    if (other.number() == node.number()) continue;
+    lines.push_back("neigh add " + router(other) + " lladdr " + tunnel_mac(other) + " dev cilium_vxlan nud permanent");
+    lines.push_back("route add " + overlay_.block(other) + " via " + router(other) + " dev cilium_vxlan onlink");
+    forwarding += "fdb add " + tunnel_mac(other) + " dev cilium_vxlan dst " + other.address() + " self permanent\n";
+  }
+  datapath.ip_batch(lines);
+  support::must_run({"bridge", "-n", datapath.name(), "-batch", "-"}, {}, forwarding);
+}
+
+void Cilium::add_chains(const Node& node) const {
+  const std::string own = overlay_.block(node);
+  const std::string post = "-A CILIUM_POST_nat ";
+  const std::string snat = "SNAT --to-source " + router(node) + "\n";
+  const std::string forward = "-A CILIUM_FORWARD ";
+  const std::string raw = "-A CILIUM_PRE_raw -p udp -m udp --dport 8473";
+  node.must_run(
+      {"iptables-restore", "--noflush"},
+      "*raw\n:CILIUM_PRE_raw - [0:0]\n:CILIUM_OUTPUT_raw - [0:0]\n"
+      "-I PREROUTING" +
+          comment("cilium-feeder: CILIUM_PRE_raw") +
+          "CILIUM_PRE_raw\n"
+          "-I OUTPUT" +
+          comment("cilium-feeder: CILIUM_OUTPUT_raw") + "CILIUM_OUTPUT_raw\n" + raw +
+          comment("cilium: NOTRACK for tunnel traffic") +
+          "CT --notrack\n"
+          "-A CILIUM_OUTPUT_raw -p udp -m udp --dport 8473" +
+          comment("cilium: NOTRACK for tunnel traffic") +
+          "CT --notrack\nCOMMIT\n"
+          "*filter\n:CILIUM_FORWARD - [0:0]\n-I FORWARD" +
+          comment("cilium-feeder: CILIUM_FORWARD") + "CILIUM_FORWARD\n" + forward + "-o cilium_host" +
+          comment("cilium: any->cluster on cilium_host forward accept") + "ACCEPT\n" + forward + "-i cilium_host" +
+          comment("cilium: cluster->any on cilium_host forward accept (nodeport)") + "ACCEPT\n" + forward + "-i lxc+" +
+          comment("cilium: cluster->any on lxc+ forward accept") + "ACCEPT\n" + forward + "-i cilium_net" +
+          comment("cilium: cluster->any on cilium_net forward accept (nodeport)") +
+          "ACCEPT\nCOMMIT\n"
+          "*nat\n:CILIUM_POST_nat - [0:0]\n:CILIUM_PRE_nat - [0:0]\n:CILIUM_OUTPUT_nat - [0:0]\n"
+          "-I PREROUTING" +
+          comment("cilium-feeder: CILIUM_PRE_nat") +
+          "CILIUM_PRE_nat\n"
+          "-I OUTPUT" +
+          comment("cilium-feeder: CILIUM_OUTPUT_nat") +
+          "CILIUM_OUTPUT_nat\n"
+          "-I POSTROUTING" +
+          comment("cilium-feeder: CILIUM_POST_nat") + "CILIUM_POST_nat\n" + post + "-s " + own + " ! -d " + own +
+          " ! -o cilium_+" + comment("cilium masquerade non-cluster") + "MASQUERADE\n" + post +
+          "-m mark --mark 0xa00/0xe00" + comment("exclude proxy return traffic from masquerade") + "ACCEPT\n" + post +
+          "! -s " + own + " ! -d " + own + " -o cilium_host" + comment("cilium host->cluster masquerade") + snat +
+          post + "-s 127.0.0.1/32 -o cilium_host" + comment("cilium host->cluster from 127.0.0.1 masquerade") + snat +
+          post + "-o cilium_host -m mark --mark 0xf00/0xf00 -m conntrack --ctstate DNAT" +
+          comment("hairpin traffic that originated from a local pod") + snat + "COMMIT\n");
+}
+
+// cilium-cni stands beside the other plugins as a program that lets ptp work in the datapath's namespace.
+ListFile Cilium::list(const Node& node) const {
+  Json reserved = Json::array();
+  for (const std::string& cidr : reserved_) reserved.push_back(cidr);
+  const Json ipam = {{"type", "crossover-ipam"},
+                     {"podCIDRs", Json::array({overlay_.block(node)})},
+                     {"clusterPool", {{"ipv4", {{"cidrs", Json::array({overlay_.all()})}, {"maskSize", 24}}}}},
+                     {"reservedCIDRs", reserved},
+                     {"routes", Json::array({Json{{"dst", "0.0.0.0/0"}}})}};
+  const Json plugin = {{"type", "cilium-stand-in"},
+                       {"datapath", "/run/netns/" + node.name() + "-datapath"},
+                       {"mtu", 1450},
+                       {"ipMasq", false},
+                       {"ipam", ipam}};
+  return {"/etc/cni/net.d/crossover.d/05-cilium.conflist", list_of("cilium", plugin)};
+}
+
+void Cilium::add_service(const std::string&, const std::string&) {}
+
+}  // namespace lab

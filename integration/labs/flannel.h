@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "integration/labs/network.h"
+
+namespace lab {
+
+/// flanneld with Debian's bridge, host-local and portmap: node N has 10.244.N.0/24 on cni0.
+class Flannel final : public Network {
+ public:
+  enum class Backend { kVxlan, kHostGateway };
+  explicit Flannel(Backend backend) : backend_(backend) {}
+
+  [[nodiscard]] std::string name() const override;
+  [[nodiscard]] std::string prefix() const override { return overlay_.prefix; }
+  void build(const support::Cluster& cluster) override;
+  [[nodiscard]] ListFile list(const support::Node& node) const override;
+  [[nodiscard]] std::string translated(const support::Node& from, const support::Node& to) const override;
+
+ private:
+  Backend backend_;
+  support::Overlay overlay_{.device = "flannel.1", .prefix = "10.244", .vni = 1, .port = 8472};
+};
+
+/// flanneld's FLANNEL-POSTRTG and FLANNEL-FWD: addresses stay inside the network and are the node's beyond it, both
+/// ways.
+void masquerade_like_flannel(const support::Node& node, const support::Overlay& overlay);
+
+}  // namespace lab

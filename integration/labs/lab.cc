@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "integration/labs/lab.h"
+
+#include <nlohmann/json.hpp>
+
+namespace lab {
+
+using Json = nlohmann::json;
+
+Lab::Lab(std::unique_ptr<Network> legacy) : legacy_(std::move(legacy)) { cilium_.reserve(legacy_->cidr()); }
+
+void Lab::build(const support::Cluster& cluster) {
+  legacy_->build(cluster);
+  cilium_.build(cluster);
+}
+
+ListFile Lab::crossover_list() const {
+  const Json plugin = {{"type", "crossover"},
+                       {"capabilities", {{"portMappings", true}}},
+                       {"cilium", {{"conflist", "/etc/cni/net.d/crossover.d/05-cilium.conflist"}}}};
+  const Json all = {{"cniVersion", "1.0.0"},
+                    {"cniVersions", {"0.3.1", "0.4.0", "1.0.0", "1.1.0"}},
+                    {"name", "crossover"},
+                    {"loadOnlyInlinedPlugins", true},
+                    {"plugins", Json::array({plugin})}};
+  return {"/etc/cni/net.d/00-crossover.conflist", all.dump(2) + "\n"};
+}
+
+std::string Lab::network_of(const std::string& address) const { return cilium_.owns(address) ? "second" : "legacy"; }
+
+}  // namespace lab

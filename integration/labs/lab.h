@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "integration/labs/cilium.h"
+#include "integration/labs/network.h"
+
+namespace lab {
+
+/// A cluster between two networks: a legacy one, and Cilium beside it on every node.
+class Lab {
+ public:
+  explicit Lab(std::unique_ptr<Network> legacy);
+
+  /// As when the second network's agent runs everywhere before the first node is moved.
+  void build(const support::Cluster& cluster);
+  [[nodiscard]] ListFile legacy_list(const support::Node& node) const { return legacy_->list(node); }
+  [[nodiscard]] ListFile second_list(const support::Node& node) const { return cilium_.list(node); }
+  [[nodiscard]] ListFile crossover_list() const;
+  /// "legacy" or "second", by a pod's address.
+  [[nodiscard]] std::string network_of(const std::string& address) const;
+
+  [[nodiscard]] const Network& legacy() const { return *legacy_; }
+  [[nodiscard]] const Cilium& cilium() const { return cilium_; }
+  [[nodiscard]] Cilium& cilium() { return cilium_; }
+
+ private:
+  std::unique_ptr<Network> legacy_;
+  Cilium cilium_;
+};
+
+/// The labs by name: flannel, flannel-host-gw, calico, canal. Throws std::invalid_argument.
+[[nodiscard]] Lab lab_named(const std::string& name);
+[[nodiscard]] const std::vector<std::string>& lab_names();
+
+}  // namespace lab

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdexcept>
+
+#include "integration/labs/flannel.h"
+#include "integration/labs/lab.h"
+
+namespace lab {
+
+const std::vector<std::string>& lab_names() {
+  static const std::vector<std::string> names = {"flannel", "flannel-host-gw"};
+  return names;
+}
+
+Lab lab_named(const std::string& name) {
+  if (name == "flannel") return Lab(std::make_unique<Flannel>(Flannel::Backend::kVxlan));
+  if (name == "flannel-host-gw") return Lab(std::make_unique<Flannel>(Flannel::Backend::kHostGateway));
+  throw std::invalid_argument("there is no lab " + name);
+}
+
+}  // namespace lab

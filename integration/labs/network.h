@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "integration/support/cluster.h"
+
+// What the daemons of a CNI leave on the nodes of a cluster, rebuilt: devices, rules, routes, sysctls, chains. Compared
+// with what was recorded on real nodes in shape_test.cc. (`labs` would be a function of libc.)
+namespace lab {
+
+struct ListFile {
+  std::string path;
+  std::string text;
+};
+
+class Network {
+ public:
+  Network() = default;
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+  virtual ~Network() = default;
+
+  /// "flannel"
+  [[nodiscard]] virtual std::string name() const = 0;
+  /// The first two numbers of all its addresses: "10.244".
+  [[nodiscard]] virtual std::string prefix() const = 0;
+  /// All there is on every node as soon as the daemons run, pods or not. Call once.
+  virtual void build(const support::Cluster& cluster) = 0;
+  /// The list that its daemon writes on that node.
+  [[nodiscard]] virtual ListFile list(const support::Node& node) const = 0;
+  /// Whom a pod of this network on `to` takes a stranger on `from` for: the address that node gives to what it lets
+  /// into this network, without anything of ours.
+  [[nodiscard]] virtual std::string translated(const support::Node& from, const support::Node& to) const = 0;
+  /// Makes kube-proxy's Service of that address reachable for those whom it does not translate for: pods of a network
+  /// that does so itself. Usually nothing.
+  virtual void add_service(const std::string& address, const std::string& backend) { (void)address, (void)backend; }
+
+  [[nodiscard]] std::string cidr() const { return prefix() + ".0.0/16"; }
+  [[nodiscard]] bool owns(const std::string& address) const { return address.starts_with(prefix() + "."); }
+};
+
+}  // namespace lab

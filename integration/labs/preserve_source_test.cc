@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <iostream>
+
+#include "integration/labs/crossing.h"
+
+// Who reaches whom between the two networks of each lab, and as whom: what was recorded with real Cilium, flannel and
+// Calico, case by case.
+
+namespace {
+
+using lab::Expected;
+using lab::Preserve;
+using lab::Size;
+using lab::Stage;
+using lab::Table;
+
+struct Case {
+  std::string name;
+  Preserve node1;
+  Preserve node2;
+  Size size = Size::kSmall;
+};
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all = {
+      {"A. nothing of ours", Preserve::kOff, Preserve::kOff, Size::kAll},
+      {"B. to-legacy on both nodes", Preserve::kToLegacy, Preserve::kToLegacy},
+      {"C. only the other direction, on both nodes", Preserve::kToCiliumOnly, Preserve::kToCiliumOnly},
+      {"D. both on both nodes", Preserve::kBoth, Preserve::kBoth, Size::kAll},
+      {"E. both on node 1, nothing on node 2", Preserve::kBoth, Preserve::kOff},
+      {"F. both on node 1, to-legacy on node 2", Preserve::kBoth, Preserve::kToLegacy},
+      {"G. to-legacy on node 1, nothing on node 2", Preserve::kToLegacy, Preserve::kOff}};
+  return all;
+}
+
+void check(Stage& stage, const std::string& title, const Expected& how) {
+  const Table found = lab::cross(stage, title, how.size);
+  std::cout << found.text() << std::flush;
+  CHECK(found.text() == lab::expected(stage, title, how).text());
+}
+
+void check_cases(const std::string& name) {
+  Stage stage(name, BIN_DIR);
+  for (const Case& one : cases()) {
+    lab::plumb(stage.node(1), stage.lab(), one.node1);
+    lab::plumb(stage.node(2), stage.lab(), one.node2);
+    check(stage, name + ": " + one.name,
+          {.node1 = one.node1, .node2 = one.node2, .pod_routes = false, .size = one.size});
+  }
+}
+
+}  // namespace
+
+TEST_SUITE("labs.preserve-source") {
+  TEST_CASE("flannel over VXLAN: cases A to G as they were recorded") { check_cases("flannel"); }
+  TEST_CASE("flannel over host-gw: cases A to G") { check_cases("flannel-host-gw"); }
+}

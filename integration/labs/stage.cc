@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "integration/labs/stage.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace lab {
+namespace {
+
+using support::Node;
+using support::Server;
+
+constexpr std::size_t kLarge = 1400;
+
+std::string one(const std::string& seen, const std::string& own) {
+  return seen.empty() ? "lost" : seen == own ? "own" : seen;
+}
+
+bool isolate_once() {
+  static const bool isolated = [] { return support::isolate({"/etc/cni", "/var/lib/cni"}), true; }();
+  return isolated;
+}
+
+}  // namespace
+
+std::string text(const Seen& seen, const std::string& own) {
+  const std::string tcp = one(seen.tcp, own);
+  const std::string udp = one(seen.udp, own);
+  const std::string large = one(seen.large, own);
+  std::string out = tcp;
+  if (udp != tcp) out += ", udp " + udp;
+  if (large != udp) out += ", 1400 bytes " + large;
+  return out;
+}
+
+Stage::Stage(const std::string& lab, const std::string& bin)
+    : isolated_(isolate_once()),
+      lab_(lab_named(lab)),
+      runtime_(bin + "/libcni-driver", bin + ":/usr/lib/cni"),
+      crossover_(bin + "/crossover") {
+  lab_.build(cluster_);
+  for (const Node& node : cluster_.nodes()) {
+    start_pods(node);
+    add({"n" + std::to_string(node.number()), Kind::kHost, &node, &node.net(), node.address()});
+  }
+}
+
+Stage::~Stage() {
+  for (auto& pod : pods_) runtime_.stop(*pod);
+}
+
+void Stage::start_pods(const Node& node) {
+  for (const ListFile& list : {lab_.legacy_list(node), lab_.second_list(node), lab_.crossover_list()})
+    node.write(list.path, list.text);
+  for (const Kind kind : {Kind::kLegacy, Kind::kCilium}) {
+    node.must_run({crossover_, "set", kind == Kind::kLegacy ? "legacy" : "cilium", "a pod of it is wanted"});
+    const std::string name = (kind == Kind::kLegacy ? "l" : "c") + std::to_string(node.number());
+    pods_.push_back(std::make_unique<support::Sandbox>(runtime_.start(node, name)));
+    add({name, kind, &node, pods_.back()->netns.get(), pods_.back()->address});
+  }
+}
+
+void Stage::add(Party party) {
+  servers_.emplace(party.name, Servers{Server(*party.netns, SOCK_STREAM, party.address, kPort),
+                                       Server(*party.netns, SOCK_DGRAM, party.address, kPort)});
+  parties_.push_back(std::move(party));
+}
+
+const Party& Stage::party(const std::string& name) const {
+  const auto found = std::find_if(parties_.begin(), parties_.end(), [&](const Party& p) { return p.name == name; });
+  if (found == parties_.end()) throw std::invalid_argument("nobody is called " + name);
+  return *found;
+}
+
+Seen Stage::ask(const std::string& from, const std::string& to, Size size) {
+  return ask(*party(from).netns, to, party(to).address, kPort, size);
+}
+
+Seen Stage::ask(const support::Netns& from, const std::string& to, const std::string& address, std::uint16_t port,
+                Size size) {
+  Servers& servers = servers_.at(to);
+  Seen seen;
+  seen.tcp = servers.tcp.asked_by(from, address, port).value_or("");
+  seen.udp = servers.udp.asked_by(from, address, port).value_or("");
+  if (size == Size::kSmall) return seen.large = seen.udp, seen;
+  for (const support::Netns* netns : {&from, party(to).netns}) netns->sysctl("net.ipv4.route.flush", "1");
+  seen.large = servers.udp.asked_by(from, address, port, kLarge).value_or("");
+  return seen;
+}
+
+void plumb(const Node& node, const Lab& lab, Preserve mode) {
+  const std::string legacy = lab.legacy().cidr();
+  const std::string cilium = lab.cilium().cidr();
+  const auto keep = [](const std::string& from, const std::string& to) {
+    return "ip saddr " + from + " ip daddr " + to + " snat ip to ip saddr\n";
+  };
+  std::string rules;
+  if (mode == Preserve::kToLegacy || mode == Preserve::kBoth) rules += keep(cilium, legacy);
+  if (mode == Preserve::kToCiliumOnly || mode == Preserve::kBoth) rules += keep(legacy, cilium);
+  std::string script = "table inet crossover\ndelete table inet crossover\n";
+  if (!rules.empty())
+    script += "table inet crossover {\nchain postrouting {\ntype nat hook postrouting priority 90\n" + rules + "}\n}\n";
+  node.must_run({"nft", "-f", "-"}, script);
+}
+
+}  // namespace lab

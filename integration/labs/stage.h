@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "integration/labs/lab.h"
+#include "integration/support/runtime.h"
+#include "integration/support/server.h"
+
+// Two nodes of a lab with a pod of each network on both, and everybody asking everybody.
+namespace lab {
+
+/// How much is asked: one byte by TCP and UDP, or also a datagram of 1400 bytes of whose path nothing is known yet.
+enum class Size { kSmall, kAll };
+
+/// Whom the one who was asked took the other for; empty if there was no answer.
+struct Seen {
+  std::string tcp;
+  std::string udp;
+  std::string large;
+
+  bool operator==(const Seen&) const = default;
+};
+
+/// "own" if all three saw the pod's own address, "lost", else what each of them saw.
+[[nodiscard]] std::string text(const Seen& seen, const std::string& own);
+
+enum class Kind { kLegacy, kCilium, kHost };
+
+struct Party {
+  std::string name;  ///< "l1", "c2", "n1"
+  Kind kind = Kind::kHost;
+  const support::Node* node = nullptr;
+  const support::Netns* netns = nullptr;
+  std::string address;
+};
+
+class Stage {
+ public:
+  /// `bin`: where crossover and libcni-driver are. The first one isolates the process.
+  Stage(const std::string& lab, const std::string& bin);
+  ~Stage();
+
+  [[nodiscard]] const support::Node& node(unsigned number) const { return cluster_.nodes().at(number - 1); }
+  [[nodiscard]] const support::Cluster& cluster() const { return cluster_; }
+  [[nodiscard]] Lab& lab() { return lab_; }
+  [[nodiscard]] const support::Runtime& runtime() const { return runtime_; }
+  /// l1, c1, n1, l2, c2, n2
+  [[nodiscard]] const std::vector<Party>& parties() const { return parties_; }
+  [[nodiscard]] const Party& party(const std::string& name) const;
+
+  /// Asks at the other's own address, or at another that leads to it.
+  [[nodiscard]] Seen ask(const std::string& from, const std::string& to, Size size);
+  [[nodiscard]] Seen ask(const support::Netns& from, const std::string& to, const std::string& address,
+                         std::uint16_t port, Size size);
+
+  static constexpr std::uint16_t kPort = 8080;
+
+ private:
+  struct Servers {
+    support::Server tcp;
+    support::Server udp;
+  };
+  void start_pods(const support::Node& node);
+  void add(Party party);
+
+  bool isolated_;  // before the first namespace
+  support::Cluster cluster_{2};
+  Lab lab_;
+  support::Runtime runtime_;
+  std::string crossover_;
+  std::vector<std::unique_ptr<support::Sandbox>> pods_;
+  std::vector<Party> parties_;
+  std::map<std::string, Servers> servers_;
+};
+
+/// What a node does so that pods keep their addresses: `coexistence.preserveSource`, and the half that does not exist.
+enum class Preserve { kOff, kToLegacy, kBoth, kToCiliumOnly };
+void plumb(const support::Node& node, const Lab& lab, Preserve mode);
+
+}  // namespace lab
