@@ -43,22 +43,30 @@ struct Output {
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
+void check_good(const std::vector<std::string>& arguments) {
+  const Output out;
+  const Finished finished = out.demo(arguments);
+  INFO(finished.out, finished.err);
+  REQUIRE(finished.status == 0);
+  const Json json = out.json();
+  CHECK(json.at("good") == true);
+  CHECK(json.at("total").at("lost") == 0);
+  CHECK(json.at("leftovers").empty());
+  CHECK(json.at("phases").size() == 8);
+  for (const auto& phase : json.at("phases")) CHECK(phase.at("sent") > 0);
+  CHECK(json.at("total").at("kinds").size() == 7);
+  CHECK(fs::file_size(out.dir / "demo.svg") > 1000);
+}
+
 }  // namespace
 
 TEST_SUITE("demo") {
-  TEST_CASE("a cluster moves to its second network: no probe lost, nothing left over") {
-    const Output out;
-    const Finished finished = out.demo();
-    INFO(finished.out, finished.err);
-    REQUIRE(finished.status == 0);
-    const Json json = out.json();
-    CHECK(json.at("good") == true);
-    CHECK(json.at("total").at("lost") == 0);
-    CHECK(json.at("leftovers").empty());
-    CHECK(json.at("phases").size() == 8);
-    for (const auto& phase : json.at("phases")) CHECK(phase.at("sent") > 0);
-    CHECK(json.at("total").at("kinds").size() == 7);
-    CHECK(fs::file_size(out.dir / "demo.svg") > 1000);
+  TEST_CASE("a cluster moves to its second network: no probe lost, nothing left over") { check_good({}); }
+  TEST_CASE("a cluster of Calico moves to its second network: no probe lost, nothing left over") {
+    check_good({"--network", "calico"});
+  }
+  TEST_CASE("a cluster of Canal moves to its second network: no probe lost, nothing left over") {
+    check_good({"--network", "canal"});
   }
 
   TEST_CASE("a node that is cut off for a moment makes the demo fail, naming the pairs") {
@@ -98,5 +106,6 @@ TEST_SUITE("demo") {
     CHECK(finished.status == 2);
     CHECK(finished.err.starts_with("'--network' is not understood\nusage: demo "));
     CHECK(run({BIN_DIR "/demo", "--fault", "all"}).err.starts_with("--fault is loss or leak, not 'all'\n"));
+    CHECK(run({BIN_DIR "/demo", "--network", "none"}).err.starts_with("there is no lab 'none'\nusage: demo "));
   }
 }

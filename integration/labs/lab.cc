@@ -14,10 +14,15 @@ void Lab::build(const support::Cluster& cluster) {
   cilium_.build(cluster);
 }
 
-ListFile Lab::crossover_list() const {
-  const Json plugin = {{"type", "crossover"},
-                       {"capabilities", {{"portMappings", true}}},
-                       {"cilium", {{"conflist", "/etc/cni/net.d/crossover.d/05-cilium.conflist"}}}};
+ListFile Lab::crossover_list(Preserve mode) const {
+  Json plugin = {{"type", "crossover"},
+                 {"capabilities", {{"portMappings", true}}},
+                 {"cilium", {{"conflist", "/etc/cni/net.d/crossover.d/05-cilium.conflist"}}}};
+  if (mode == Preserve::kToLegacy || mode == Preserve::kBoth) {
+    plugin["legacy"] = {{"cidrs", Json::array({legacy_->cidr()})}};
+    plugin["cilium"]["cidrs"] = Json::array({cilium_.cidr()});
+    plugin["coexistence"] = {{"preserveSource", mode == Preserve::kBoth ? "both" : "to-legacy"}};
+  }
   const Json all = {{"cniVersion", "1.0.0"},
                     {"cniVersions", {"0.3.1", "0.4.0", "1.0.0", "1.1.0"}},
                     {"name", "crossover"},

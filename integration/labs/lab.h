@@ -10,6 +10,9 @@
 
 namespace lab {
 
+/// What the nodes' configuration asks for: `coexistence.preserveSource`, and the half of it that does not exist.
+enum class Preserve { kOff, kToLegacy, kBoth, kToCiliumOnly };
+
 /// A cluster between two networks: a legacy one, and Cilium beside it on every node.
 class Lab {
  public:
@@ -19,7 +22,8 @@ class Lab {
   void build(const support::Cluster& cluster);
   [[nodiscard]] ListFile legacy_list(const support::Node& node) const { return legacy_->list(node); }
   [[nodiscard]] ListFile second_list(const support::Node& node) const { return cilium_.list(node); }
-  [[nodiscard]] ListFile crossover_list() const;
+  /// Off asks for nothing at all; else the list tells both networks' CIDRs too.
+  [[nodiscard]] ListFile crossover_list(Preserve mode = Preserve::kOff) const;
   /// "legacy" or "second", by a pod's address.
   [[nodiscard]] std::string network_of(const std::string& address) const;
 

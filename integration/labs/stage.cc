@@ -35,14 +35,14 @@ std::string text(const Seen& seen, const std::string& own) {
   return out;
 }
 
-Stage::Stage(const std::string& lab, const std::string& bin)
+Stage::Stage(const std::string& lab, const std::string& bin, Preserve mode)
     : isolated_(isolate_once()),
       lab_(lab_named(lab)),
       runtime_(bin + "/libcni-driver", bin + ":/usr/lib/cni"),
       crossover_(bin + "/crossover") {
   lab_.build(cluster_);
   for (const Node& node : cluster_.nodes()) {
-    start_pods(node);
+    start_pods(node, mode);
     add({"n" + std::to_string(node.number()), Kind::kHost, &node, &node.net(), node.address()});
   }
 }
@@ -51,8 +51,8 @@ Stage::~Stage() {
   for (auto& pod : pods_) runtime_.stop(*pod);
 }
 
-void Stage::start_pods(const Node& node) {
-  for (const ListFile& list : {lab_.legacy_list(node), lab_.second_list(node), lab_.crossover_list()})
+void Stage::start_pods(const Node& node, Preserve mode) {
+  for (const ListFile& list : {lab_.legacy_list(node), lab_.second_list(node), lab_.crossover_list(mode)})
     node.write(list.path, list.text);
   for (const Kind kind : {Kind::kLegacy, Kind::kCilium}) {
     node.must_run({crossover_, "set", kind == Kind::kLegacy ? "legacy" : "cilium", "a pod of it is wanted"});
@@ -90,19 +90,16 @@ Seen Stage::ask(const support::Netns& from, const std::string& to, const std::st
   return seen;
 }
 
-void plumb(const Node& node, const Lab& lab, Preserve mode) {
-  const std::string legacy = lab.legacy().cidr();
-  const std::string cilium = lab.cilium().cidr();
-  const auto keep = [](const std::string& from, const std::string& to) {
-    return "ip saddr " + from + " ip daddr " + to + " snat ip to ip saddr\n";
-  };
-  std::string rules;
-  if (mode == Preserve::kToLegacy || mode == Preserve::kBoth) rules += keep(cilium, legacy);
-  if (mode == Preserve::kToCiliumOnly || mode == Preserve::kBoth) rules += keep(legacy, cilium);
-  std::string script = "table inet crossover\ndelete table inet crossover\n";
-  if (!rules.empty())
-    script += "table inet crossover {\nchain postrouting {\ntype nat hook postrouting priority 90\n" + rules + "}\n}\n";
-  node.must_run({"nft", "-f", "-"}, script);
+void Stage::plumb(unsigned number, Preserve mode) const {
+  const Node& target = node(number);
+  const ListFile list = lab_.crossover_list(mode);
+  target.write(list.path, list.text);
+  target.must_run({crossover_, "reconcile"});
+  std::string script = "table inet by_hand\ndelete table inet by_hand\n";
+  if (mode == Preserve::kToCiliumOnly)
+    script += "table inet by_hand {\nchain postrouting {\ntype nat hook postrouting priority 90\nip saddr " +
+              lab_.legacy().cidr() + " ip daddr " + lab_.cilium().cidr() + " snat ip to ip saddr\n}\n}\n";
+  target.must_run({"nft", "-f", "-"}, script);
 }
 
 }  // namespace lab

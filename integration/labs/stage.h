@@ -41,7 +41,8 @@ struct Party {
 class Stage {
  public:
   /// `bin`: where crossover and libcni-driver are. The first one isolates the process.
-  Stage(const std::string& lab, const std::string& bin);
+  /// `mode`: what both nodes ask for when the pods start.
+  Stage(const std::string& lab, const std::string& bin, Preserve mode = Preserve::kOff);
   ~Stage();
 
   [[nodiscard]] const support::Node& node(unsigned number) const { return cluster_.nodes().at(number - 1); }
@@ -57,6 +58,9 @@ class Stage {
   [[nodiscard]] Seen ask(const support::Netns& from, const std::string& to, const std::string& address,
                          std::uint16_t port, Size size);
 
+  /// Changes what that node asks for, and lets `crossover reconcile` do it.
+  void plumb(unsigned number, Preserve mode) const;
+
   static constexpr std::uint16_t kPort = 8080;
 
  private:
@@ -64,7 +68,7 @@ class Stage {
     support::Server tcp;
     support::Server udp;
   };
-  void start_pods(const support::Node& node);
+  void start_pods(const support::Node& node, Preserve mode);
   void add(Party party);
 
   bool isolated_;  // before the first namespace
@@ -76,9 +80,5 @@ class Stage {
   std::vector<Party> parties_;
   std::map<std::string, Servers> servers_;
 };
-
-/// What a node does so that pods keep their addresses: `coexistence.preserveSource`, and the half that does not exist.
-enum class Preserve { kOff, kToLegacy, kBoth, kToCiliumOnly };
-void plumb(const support::Node& node, const Lab& lab, Preserve mode);
 
 }  // namespace lab
