@@ -292,4 +292,47 @@ TEST_SUITE("netlink.fib") {
       CHECK(addresses.count("fd00::1/64") == 1);
     });
   }
+
+  TEST_CASE("in memory, the change that is to fail does, before or after its work") {
+    fakes::FakeFib fib;
+    using What = fakes::FibFault::What;
+    fib.fail({.error = EPERM, .what = What::kAddRule, .nth = 2, .times = 1, .after_effect = false});
+    fib.fail({.error = ENOBUFS, .what = What::kRemoveRule, .nth = 1, .times = 1, .after_effect = true});
+    fib.fail({.error = EOPNOTSUPP, .what = What::kAddRoute, .nth = 1, .times = 0, .after_effect = false});
+    CHECK(fib.add(rule(900, "10.1.0.0/16")).ok());
+    CHECK(fib.add(rule(901, "10.2.0.0/16")).error == EPERM);
+    CHECK(fib.add(rule(902, "10.3.0.0/16")).ok());
+    CHECK(fib.remove(rule(900, "10.1.0.0/16")).error == ENOBUFS);
+    CHECK(made_rules(fib) == std::vector<Rule>{rule(902, "10.3.0.0/16")});
+    for (int i = 0; i < 3; ++i) CHECK(fib.add(route("10.1.0.0/16", 1)).error == EOPNOTSUPP);
+    CHECK(fib.calls.changes == 7);
+    fib.clear_faults();
+    CHECK(fib.add(route("10.1.0.0/16", 1)).ok());
+  }
+
+  TEST_CASE("in memory, a competitor's changes come before ours and are not counted") {
+    fakes::FakeFib fib;
+    const Rule ours = rule(900, "10.1.0.0/16");
+    fib.before_change = [&] { CHECK(fib.add(ours).ok()); };
+    CHECK(fib.add(ours).error == EEXIST);
+    fib.before_change = nullptr;
+    fib.before_look = [&] { CHECK(fib.remove(ours).ok()); };
+    CHECK(made_rules(fib).empty());
+    CHECK(
+        fib.calls ==
+        fakes::FibCalls{
+            .rule_dumps = 1, .route_dumps = 0, .address_dumps = 0, .link_dumps = 0, .link_requests = 0, .changes = 1});
+  }
+
+  TEST_CASE("in memory, a link takes its routes and addresses along, and no rule") {
+    fakes::FakeFib fib;
+    const std::uint32_t link = fib.add_link("v0");
+    fib.add_address(link, "10.0.0.1/24");
+    CHECK(fib.add(route("10.1.0.0/16", link)).ok());
+    CHECK(fib.add(rule(900, "10.1.0.0/16")).ok());
+    fib.delete_link("v0");
+    CHECK(fib.routes(kOurs).empty());
+    CHECK(fib.addresses().empty());
+    CHECK(made_rules(fib).size() == 1);
+  }
 }
