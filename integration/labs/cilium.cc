@@ -74,7 +74,6 @@ void Cilium::add_routes(const support::Cluster& cluster, const Node& node) const
 
 // What cilium_host's and cilium_vxlan's programs know: who is where.
 void Cilium::join_tunnel(const support::Cluster& cluster, const Node& node) const {
-  const Netns& datapath = datapaths_.at(node.number());
   std::vector<std::string> lines = {"route add " + router(node) + " dev cilium_net", "route add default dev to_host"};
   std::string forwarding;
   for (const Node& other : cluster.nodes()) {
@@ -83,8 +82,8 @@ void Cilium::join_tunnel(const support::Cluster& cluster, const Node& node) cons
     lines.push_back("route add " + overlay_.block(other) + " via " + router(other) + " dev cilium_vxlan onlink");
     forwarding += "fdb add " + tunnel_mac(other) + " dev cilium_vxlan dst " + other.address() + " self permanent\n";
   }
-  datapath.ip_batch(lines);
-  support::must_run({"bridge", "-n", datapath.name(), "-batch", "-"}, {}, forwarding);
+  datapath(node).ip_batch(lines);
+  support::must_run({"bridge", "-n", datapath(node).name(), "-batch", "-"}, {}, forwarding);
 }
 
 void Cilium::add_chains(const Node& node) const {
@@ -146,7 +145,5 @@ ListFile Cilium::list(const Node& node) const {
                        {"ipam", ipam}};
   return {"/etc/cni/net.d/crossover.d/05-cilium.conflist", list_of("cilium", plugin)};
 }
-
-void Cilium::add_service(const std::string&, const std::string&) {}
 
 }  // namespace lab

@@ -22,8 +22,8 @@ class Cilium final : public Network {
   void build(const support::Cluster& cluster) override;
   [[nodiscard]] ListFile list(const support::Node& node) const override;
   [[nodiscard]] std::string translated(const support::Node& from, const support::Node& to) const override;
-  void add_service(const std::string& address, const std::string& backend) override;
 
+  [[nodiscard]] const support::Netns& datapath(const support::Node& node) const { return datapaths_.at(node.number()); }
   /// cilium_host's address.
   [[nodiscard]] std::string router(const support::Node& node) const;
   /// CIDRs that the node's block must not be mistaken for part of: of the legacy networks.

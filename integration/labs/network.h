@@ -32,9 +32,6 @@ class Network {
   /// Whom a pod of this network on `to` takes a stranger on `from` for: the address that node gives to what it lets
   /// into this network, without anything of ours.
   [[nodiscard]] virtual std::string translated(const support::Node& from, const support::Node& to) const = 0;
-  /// Makes kube-proxy's Service of that address reachable for those whom it does not translate for: pods of a network
-  /// that does so itself. Usually nothing.
-  virtual void add_service(const std::string& address, const std::string& backend) { (void)address, (void)backend; }
 
   [[nodiscard]] std::string cidr() const { return prefix() + ".0.0/16"; }
   [[nodiscard]] bool owns(const std::string& address) const { return address.starts_with(prefix() + "."); }

@@ -57,8 +57,11 @@ void Stage::start_pods(const Node& node, Preserve mode) {
   for (const Kind kind : {Kind::kLegacy, Kind::kCilium}) {
     node.must_run({crossover_, "set", kind == Kind::kLegacy ? "legacy" : "cilium", "a pod of it is wanted"});
     const std::string name = (kind == Kind::kLegacy ? "l" : "c") + std::to_string(node.number());
-    pods_.push_back(std::make_unique<support::Sandbox>(runtime_.start(node, name)));
-    add({name, kind, &node, pods_.back()->netns.get(), pods_.back()->address});
+    Party pod{.name = name, .kind = kind, .node = &node, .netns = nullptr, .address = {}};
+    pods_.push_back(std::make_unique<support::Sandbox>(runtime_.start(node, name, host_port(pod), kPort)));
+    pod.netns = pods_.back()->netns.get();
+    pod.address = pods_.back()->address;
+    add(std::move(pod));
   }
 }
 
@@ -88,6 +91,15 @@ Seen Stage::ask(const support::Netns& from, const std::string& to, const std::st
   for (const support::Netns* netns : {&from, party(to).netns}) netns->sysctl("net.ipv4.route.flush", "1");
   seen.large = servers.udp.asked_by(from, address, port, kLarge).value_or("");
   return seen;
+}
+
+void Stage::add_services() {
+  services_ = {{.name = "l1", .address = "10.96.0.11", .backend = party("l1").address, .node_port = 30011},
+               {.name = "c2", .address = "10.96.0.12", .backend = party("c2").address, .node_port = 30012}};
+  for (const Node& node : cluster_.nodes()) {
+    add_kube_proxy(node, services_);
+    add_pod_services(lab_.cilium().datapath(node), services_);
+  }
 }
 
 void Stage::plumb(unsigned number, Preserve mode) const {

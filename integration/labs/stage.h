@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "integration/labs/kube_proxy.h"
 #include "integration/labs/lab.h"
 #include "integration/support/runtime.h"
 #include "integration/support/server.h"
@@ -61,6 +62,12 @@ class Stage {
   /// Changes what that node asks for, and lets `crossover reconcile` do it.
   void plumb(unsigned number, Preserve mode) const;
 
+  /// kube-proxy on every node, with a Service of l1 and one of c2, named as these are. Call once.
+  void add_services();
+  [[nodiscard]] const std::vector<Service>& services() const { return services_; }
+  /// The port of its node that leads to that pod.
+  [[nodiscard]] static std::uint16_t host_port(const Party& pod) { return pod.kind == Kind::kLegacy ? 18081 : 18083; }
+
   static constexpr std::uint16_t kPort = 8080;
 
  private:
@@ -79,6 +86,7 @@ class Stage {
   std::vector<std::unique_ptr<support::Sandbox>> pods_;
   std::vector<Party> parties_;
   std::map<std::string, Servers> servers_;
+  std::vector<Service> services_;
 };
 
 }  // namespace lab

@@ -25,8 +25,10 @@ std::string new_id() {
 
 std::string capabilities(const Sandbox& sandbox) {
   if (sandbox.host_port == 0) return "{}";
-  const Json mapping = {{"hostPort", sandbox.host_port}, {"containerPort", sandbox.pod_port}, {"protocol", "udp"}};
-  return Json{{"portMappings", Json::array({mapping})}}.dump();
+  Json mappings = Json::array();
+  for (const char* protocol : {"udp", "tcp"})
+    mappings.push_back({{"hostPort", sandbox.host_port}, {"containerPort", sandbox.pod_port}, {"protocol", protocol}});
+  return Json{{"portMappings", mappings}}.dump();
 }
 
 std::string first_address(const std::string& result) {

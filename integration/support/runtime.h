@@ -16,7 +16,7 @@ struct Sandbox {
   const Node* node = nullptr;
   std::string pod;              ///< its name
   std::string id;               ///< the container id
-  std::uint16_t host_port = 0;  ///< 0: none; else this UDP port of the node leads to `pod_port`
+  std::uint16_t host_port = 0;  ///< 0: none; else this port of the node leads to `pod_port`, TCP and UDP
   std::uint16_t pod_port = 0;
   std::unique_ptr<Netns> netns;
   std::string address;  ///< after an ADD
