@@ -8,6 +8,7 @@
 
 #include "conf/attachment_name.h"
 #include "conf/stable_hash.h"
+#include "conf/unfinished.h"
 
 namespace ipam {
 namespace {
@@ -16,6 +17,7 @@ using conf::CniError;
 using conf::Code;
 
 constexpr std::uint64_t kNobody = 0;
+constexpr auto kEverWritten = std::chrono::system_clock::time_point::max();  // the lock is held
 constexpr std::string_view kUnavailable = "requested address cannot be had";
 
 // 0 means free, so no owner may have it.
@@ -421,8 +423,7 @@ void Store::repair() {
   const Inventory held = all();
   for (const conf::IpPrefix& cidr : tables()) (void)build(cidr, held, loaded(cidr));
   for (const std::string& dir : {options_.dir, options_.dir + "/leases", options_.dir + "/blocks"})
-    for (const conf::DirEntry& entry : disk_.list(dir))
-      if (entry.name.starts_with('.') && entry.name.ends_with(".tmp")) (void)disk_.remove(dir + '/' + entry.name);
+    for (const std::string& path : conf::unfinished_files(disk_, dir, kEverWritten)) (void)disk_.remove(path);
 }
 
 std::optional<Lease> Store::find(const conf::AttachmentId& owner) { return read_lease(conf::attachment_name(owner)); }

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "conf/error.h"
+#include "conf/unfinished.h"
 #include "plugin/commands.h"
 #include "plugin/delegate.h"
 #include "plugin/detach.h"
@@ -51,6 +52,23 @@ void clear_unfinished(Session& session, const std::vector<BrokenRecord>& broken,
       out.notes.push_back(fmt::format("{} {}: {}", dry_run ? "would remove" : "removed", record.file, record.problem));
     } catch (const CniError& error) {
       out.problems.push_back(fmt::format("{}: {}", record.file, error.what()));
+    }
+  }
+}
+
+// Not under any lock: `crossover set` and crossover-portmap write here beside us.
+void clear_temporaries(Session& session, std::int64_t now_ms, bool dry_run, Swept& out) {
+  const std::chrono::system_clock::time_point now{std::chrono::milliseconds(now_ms)};
+  const std::string& state = session.settings.state_dir;
+  for (const std::string& dir : {state, state + "/networks", state + "/ports"}) {
+    try {
+      for (const std::string& file :
+           conf::unfinished_files(session.system.disk, dir, now - conf::kCertainlyUnfinished)) {
+        if (!dry_run) session.system.disk.remove(file);
+        out.notes.push_back(fmt::format("{} {}: it was never finished", dry_run ? "would remove" : "removed", file));
+      }
+    } catch (const CniError& error) {
+      out.problems.push_back(fmt::format("{}: {}", dir, error.what()));
     }
   }
 }
@@ -102,6 +120,7 @@ Swept sweep(Session& session, const std::function<bool(const Attachment&)>& is_s
     }
   }
   clear_unfinished(session, broken, dry_run, out);
+  clear_temporaries(session, before_ms, dry_run, out);
   return out;
 }
 

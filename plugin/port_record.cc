@@ -9,6 +9,7 @@
 #include "conf/error.h"
 #include "conf/json.h"
 #include "conf/stable_hash.h"
+#include "conf/unfinished.h"
 #include "netlink/nft.h"
 
 namespace plugin {
@@ -20,7 +21,6 @@ constexpr std::size_t kMaxBytes = std::size_t{2} << 20U;
 constexpr std::string_view kSumKey = ",\"sum\":\"";
 constexpr std::string_view kWhat = "record";
 constexpr std::size_t kHashDigits = 16;
-constexpr std::chrono::hours kUnfinished{1};
 
 std::string ending(std::string_view text) { return fmt::format("{}{:016x}\"}}\n", kSumKey, conf::stable_hash(text)); }
 
@@ -145,11 +145,8 @@ std::vector<PortRecord> PortRecords::all() {
 
 void PortRecords::clear_unfinished(std::int64_t now_ms) {
   const std::chrono::system_clock::time_point now{std::chrono::milliseconds(now_ms)};
-  for (const conf::DirEntry& entry : disk_.list(dir_)) {
-    if (!entry.name.starts_with('.') || !entry.name.ends_with(".tmp")) continue;
-    const std::optional<conf::FileInfo> info = disk_.info(path(entry.name));
-    if (info && now - info->modified > kUnfinished) (void)disk_.remove(path(entry.name));
-  }
+  for (const std::string& file : conf::unfinished_files(disk_, dir_, now - conf::kCertainlyUnfinished))
+    (void)disk_.remove(file);
 }
 
 }  // namespace plugin

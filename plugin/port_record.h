@@ -78,7 +78,7 @@ class PortRecords {
   /// The names of all files, in byte order; those that killed calls left unfinished are not among them.
   [[nodiscard]] std::vector<std::string> names();
   [[nodiscard]] std::vector<PortRecord> all();
-  /// Removes what was left unfinished, if it is older than an hour: a younger one may be finished yet.
+  /// Removes what was left unfinished (conf/unfinished.h).
   void clear_unfinished(std::int64_t now_ms);
 
  private:
