@@ -70,3 +70,13 @@ target_link_libraries(portmap_integration_tests PRIVATE integration_support proj
   nlohmann_json::nlohmann_json)
 add_dependencies(portmap_integration_tests crossover)
 doctest_discover_tests(portmap_integration_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)
+
+# What the reference portmap left behind. On its own: it has its own /var/lib/cni.
+add_executable(reference_ports_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
+  reference_ports_test.cc)
+target_compile_definitions(reference_ports_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+  TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
+target_link_libraries(reference_ports_tests PRIVATE integration_support project_options doctest::doctest
+  nlohmann_json::nlohmann_json)
+add_dependencies(reference_ports_tests crossover)
+doctest_discover_tests(reference_ports_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)

@@ -12,6 +12,7 @@
 #include "plugin/gc.h"
 #include "plugin/gc_leases.h"
 #include "plugin/gc_ports.h"
+#include "plugin/gc_reference_ports.h"
 #include "plugin/node.h"
 #include "plugin/session.h"
 
@@ -35,6 +36,7 @@ struct Cleaned {
   Swept records;
   SweptLeases leases;
   SweptPorts ports;
+  SweptReferencePorts portmap;
 };
 
 // Records first: their plugins give their leases back themselves.
@@ -51,6 +53,7 @@ Cleaned sweep_orphans(Session& session, const GcOptions& options) {
   out.records = sweep(session, is_stale, began, {}, options.dry_run);
   out.leases = sweep_leases(session, valid, began, options.dry_run);
   out.ports = sweep_ports(session, valid, began, options.dry_run);
+  out.portmap = sweep_reference_ports(session, valid, options.dry_run);
   return out;
 }
 
@@ -98,6 +101,21 @@ Json leases_json(const SweptLeases& leases) {
   return {{"freed", freed}, {"kept", leases.kept}};
 }
 
+Json portmap_json(const SweptReferencePorts& portmap) {
+  Json freed = Json::array();
+  for (const FreedReferencePorts& one : portmap.freed)
+    freed.push_back({{"containerID", one.owner.container_id}, {"network", one.owner.network}, {"in", one.where}});
+  return {{"freed", freed}, {"kept", portmap.kept}};
+}
+
+std::string portmap_text(const SweptReferencePorts& portmap, bool dry_run) {
+  std::string out;
+  for (const FreedReferencePorts& one : portmap.freed)
+    out += fmt::format("{} portmap's rules of {}: {}\n", dry_run ? "would take out" : "took out",
+                       one.owner.container_id, fmt::join(one.where, ", "));
+  return out;
+}
+
 std::string freed_line(const FreedLease& lease, bool dry_run) {
   std::string addresses;
   for (const conf::IpPrefix& address : lease.addresses) addresses += (addresses.empty() ? "" : ",") + address.str();
@@ -114,14 +132,16 @@ std::string gc_text(const Cleaned& cleaned, const std::vector<std::string>& note
   for (const conf::AttachmentId& id : cleaned.ports.freed)
     text +=
         fmt::format("{} the hostPorts of {} {}\n", dry_run ? "would take out" : "took out", id.container_id, id.ifname);
+  text += portmap_text(cleaned.portmap, dry_run);
   for (const std::string& note : notes) text += "  " + note + '\n';
   for (const std::string& problem : swept.problems) text += "problem: " + problem + '\n';
   text += fmt::format("{} {}, kept {}, problems {}\n", dry_run ? "to clean" : "cleaned", swept.removed.size(),
                       swept.kept, swept.problems.size());
   text += fmt::format("leases: {} {}, kept {}\n", dry_run ? "to free" : "freed", cleaned.leases.freed.size(),
                       cleaned.leases.kept);
-  return text + fmt::format("hostPorts: {} {}, kept {}\n", dry_run ? "to take out" : "took out",
-                            cleaned.ports.freed.size(), cleaned.ports.kept);
+  const char* const took_out = dry_run ? "to take out" : "took out";
+  text += fmt::format("hostPorts: {} {}, kept {}\n", took_out, cleaned.ports.freed.size(), cleaned.ports.kept);
+  return text + fmt::format("portmap: {} {}, kept {}\n", took_out, cleaned.portmap.freed.size(), cleaned.portmap.kept);
 }
 
 }  // namespace
@@ -154,6 +174,8 @@ Report gc_report(System& system, const conf::Settings& settings, const GcOptions
     notes.insert(notes.end(), cleaned.leases.notes.begin(), cleaned.leases.notes.end());
     swept.problems.insert(swept.problems.end(), cleaned.leases.problems.begin(), cleaned.leases.problems.end());
     swept.problems.insert(swept.problems.end(), cleaned.ports.problems.begin(), cleaned.ports.problems.end());
+    const std::vector<std::string>& left = cleaned.portmap.problems;
+    swept.problems.insert(swept.problems.end(), left.begin(), left.end());
   } else {
     swept = forget_container(session, options, notes);
   }
@@ -169,6 +191,7 @@ Report gc_report(System& system, const conf::Settings& settings, const GcOptions
                   {"kept", swept.kept},
                   {"leases", leases_json(cleaned.leases)},
                   {"ports", {{"freed", ids_json(cleaned.ports.freed)}, {"kept", cleaned.ports.kept}}},
+                  {"portmap", portmap_json(cleaned.portmap)},
                   {"notes", notes},
                   {"problems", swept.problems}}),
             status};

@@ -252,10 +252,12 @@ TEST_CASE("people read what gc freed line by line") {
   CHECK(
       plugin::gc_report(system, node.machine.settings, {.dry_run = true, .valid_file = {}, .forget = {}}, false).text ==
       "would free a eth0 10.1.0.3/28,fd00::2/124: its network namespace is gone\n"
-      "to clean 0, kept 0, problems 0\nleases: to free 1, kept 0\nhostPorts: to take out 0, kept 0\n");
+      "to clean 0, kept 0, problems 0\nleases: to free 1, kept 0\nhostPorts: to take out 0, kept 0\n"
+      "portmap: to take out 0, kept 0\n");
   CHECK(plugin::gc_report(system, node.machine.settings, {}, false).text ==
         "freed a eth0 10.1.0.3/28,fd00::2/124: its network namespace is gone\n"
-        "cleaned 0, kept 0, problems 0\nleases: freed 1, kept 0\nhostPorts: took out 0, kept 0\n");
+        "cleaned 0, kept 0, problems 0\nleases: freed 1, kept 0\nhostPorts: took out 0, kept 0\n"
+        "portmap: took out 0, kept 0\n");
 }
 
 TEST_SUITE_END();
