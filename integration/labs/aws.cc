@@ -67,8 +67,9 @@ void Aws::add_chains(const Node& node) const {
 
 ListFile Aws::list(const Node& node) const {
   const std::vector<std::string> primary = Vpc::eni(node, 0).free;
-  Json interfaces = Json::array({Json{
-      {"table", 254}, {"addresses", std::vector<std::string>(primary.begin(), primary.begin() + options_.on_primary)}}});
+  Json interfaces = Json::array(
+      {Json{{"table", 254},
+            {"addresses", std::vector<std::string>(primary.begin(), primary.begin() + options_.on_primary)}}});
   for (const unsigned index : options_.secondary)
     interfaces.push_back(Json{{"table", table_of(index)}, {"addresses", Vpc::eni(node, index).free}});
   const Json plugin = {{"name", "aws-cni"}, {"type", "aws-cni"}, {"vethPrefix", "eni"}, {"interfaces", interfaces}};

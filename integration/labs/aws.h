@@ -16,7 +16,7 @@ class Aws final : public Network {
  public:
   /// Who translates what leaves the VPC.
   enum class Snat {
-    kNode,             ///< the node, as usual: also what goes to Cilium's pods, which leaves by the main table therefore
+    kNode,  ///< the node, as usual: also what goes to Cilium's pods, which leaves by the main table therefore
     kNodeNotToCilium,  ///< AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS has Cilium's CIDR
     kExternal,         ///< AWS_VPC_K8S_CNI_EXTERNALSNAT: nobody here
   };

@@ -3,6 +3,7 @@
 
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "integration/labs/aws.h"
 #include "integration/labs/cilium.h"
@@ -84,22 +85,20 @@ class AwsLab {
   std::optional<lab::VpcStage> stage_;
 };
 
-std::vector<std::string> strings(const Json& list) { return list.get<std::vector<std::string>>(); }
-
 // What is between the VPC and the rest is the same for both; only who asks from a secondary interface differs.
 constexpr const char* kAllReach = R"(
-      l1    s1    c1    n1    l2    s2    c2    n2    out   
-l1    -     own   r1    own   own   own   r1    own   n1    
-s1    own   -     r1    own   own   own   r1    own   n1    
-c1    n1    n1    -     own   n1    n1    own   n1    n1    
-n1    own   own   r1    -     own   own   r1    own   own   
+      l1    s1    c1    n1    l2    s2    c2    n2    out
+l1    -     own   r1    own   own   own   r1    own   n1
+s1    own   -     r1    own   own   own   r1    own   n1
+c1    n1    n1    -     own   n1    n1    own   n1    n1
+n1    own   own   r1    -     own   own   r1    own   own
 )";
 constexpr const char* kSecondaryIsLost = R"(
-      l1    s1    c1    n1    l2    s2    c2    n2    out   
-l1    -     own   r1    own   own   own   r1    own   n1    
-s1    own   -     lost  own   own   own   lost  own   n1    
-c1    n1    n1    -     own   n1    n1    own   n1    n1    
-n1    own   own   r1    -     own   own   r1    own   own   
+      l1    s1    c1    n1    l2    s2    c2    n2    out
+l1    -     own   r1    own   own   own   r1    own   n1
+s1    own   -     lost  own   own   own   lost  own   n1
+c1    n1    n1    -     own   n1    n1    own   n1    n1
+n1    own   own   r1    -     own   own   r1    own   own
 )";
 
 }  // namespace

@@ -15,12 +15,14 @@ std::string tunnel_mac(const Node& node) { return "0e:ca:00:00:00:" + std::to_st
 // What comes from a pod must come from where its route points; what belongs to no known flow and begins none is
 // dropped on its way from a pod and to one; the rest is allowed by the namespaces' default profile.
 constexpr const char* kPolicy =
-    "*raw\n:cali-PREROUTING - [0:0]\n"
+    "*raw\n:cali-PREROUTING - [0:0]\n:cali-rpf-skip - [0:0]\n:cali-from-host-endpoint - [0:0]\n"
     "-I PREROUTING -j cali-PREROUTING\n"
     "-A cali-PREROUTING -j MARK --set-xmark 0x0/0x1b0000\n"
     "-A cali-PREROUTING -p udp -m udp --dport 4789 -j CT --notrack\n"
     "-A cali-PREROUTING -i cali+ -j MARK --set-xmark 0x80000/0x80000\n"
+    "-A cali-PREROUTING -m mark --mark 0x80000/0x80000 -j cali-rpf-skip\n"
     "-A cali-PREROUTING -m mark --mark 0x80000/0x80000 -m rpfilter --validmark --invert -j DROP\n"
+    "-A cali-PREROUTING -m mark --mark 0x0/0x80000 -j cali-from-host-endpoint\n"
     "-A cali-PREROUTING -m mark --mark 0x10000/0x10000 -j ACCEPT\n"
     "COMMIT\n"
     "*filter\n:cali-FORWARD - [0:0]\n:cali-INPUT - [0:0]\n:cali-from-wl-dispatch - [0:0]\n"
@@ -54,7 +56,10 @@ constexpr const char* kPolicy =
 
 void masquerade(const Node& node, const std::string& cidr) {
   node.must_run({"iptables-restore", "--noflush"},
-                "*nat\n:cali-POSTROUTING - [0:0]\n:cali-nat-outgoing - [0:0]\n-A POSTROUTING -j cali-POSTROUTING\n"
+                "*nat\n:cali-POSTROUTING - [0:0]\n:cali-nat-outgoing - [0:0]\n:cali-fip-snat - [0:0]\n"
+                ":cali-PREROUTING - [0:0]\n:cali-fip-dnat - [0:0]\n-A PREROUTING -j cali-PREROUTING\n"
+                "-A cali-PREROUTING -j cali-fip-dnat\n-A POSTROUTING -j cali-POSTROUTING\n"
+                "-A cali-POSTROUTING -j cali-fip-snat\n"
                 "-A cali-POSTROUTING -j cali-nat-outgoing\n"
                 "-A cali-POSTROUTING -o vxlan.calico -m addrtype ! --src-type LOCAL --limit-iface-out -m addrtype "
                 "--src-type LOCAL -j MASQUERADE --random-fully\n"

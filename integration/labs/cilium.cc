@@ -16,7 +16,35 @@ constexpr const char* kPodsPair = "0e:c1:00:00:00:02";
 
 std::string tunnel_mac(const Node& node) { return "0e:c1:00:00:01:" + std::to_string(10 + node.number()); }
 
-std::string comment(const std::string& text) { return " -m comment --comment \"" + text + "\" -j "; }
+// Of the agent's chains those that pods' packets meet. OWN: the node's block, ROUTER: cilium_host's address.
+constexpr const char* kChains =
+    "*raw\n:CILIUM_PRE_raw - [0:0]\n:CILIUM_OUTPUT_raw - [0:0]\n"
+    "-I PREROUTING -j CILIUM_PRE_raw\n"
+    "-I OUTPUT -j CILIUM_OUTPUT_raw\n"
+    "-A CILIUM_PRE_raw -p udp -m udp --dport 8473 -j CT --notrack\n"
+    "-A CILIUM_PRE_raw -m mark --mark 0x200/0xf00 -j CT --notrack\n"
+    "-A CILIUM_OUTPUT_raw -p udp -m udp --dport 8473 -j CT --notrack\n"
+    "-A CILIUM_OUTPUT_raw -o cilium_host -m mark --mark 0xa00/0xfffffeff -j CT --notrack\n"
+    "-A CILIUM_OUTPUT_raw -o cilium_host -m mark --mark 0x800/0xe00 -j CT --notrack\n"
+    "COMMIT\n"
+    "*filter\n:CILIUM_FORWARD - [0:0]\n"
+    "-I FORWARD -j CILIUM_FORWARD\n"
+    "-A CILIUM_FORWARD -o cilium_host -j ACCEPT\n"
+    "-A CILIUM_FORWARD -i cilium_host -j ACCEPT\n"
+    "-A CILIUM_FORWARD -i lxc+ -j ACCEPT\n"
+    "-A CILIUM_FORWARD -i cilium_net -j ACCEPT\n"
+    "COMMIT\n"
+    "*nat\n:CILIUM_PRE_nat - [0:0]\n:CILIUM_OUTPUT_nat - [0:0]\n:CILIUM_POST_nat - [0:0]\n"
+    "-I PREROUTING -j CILIUM_PRE_nat\n"
+    "-I OUTPUT -j CILIUM_OUTPUT_nat\n"
+    "-I POSTROUTING -j CILIUM_POST_nat\n"
+    "-A CILIUM_POST_nat -s OWN ! -d OWN ! -o cilium_+ -j MASQUERADE\n"
+    "-A CILIUM_POST_nat -m mark --mark 0xa00/0xe00 -j ACCEPT\n"
+    "-A CILIUM_POST_nat ! -s OWN ! -d OWN -o cilium_host -j SNAT --to-source ROUTER\n"
+    "-A CILIUM_POST_nat -s 127.0.0.1/32 -o cilium_host -j SNAT --to-source ROUTER\n"
+    "-A CILIUM_POST_nat -o cilium_host -m mark --mark 0xf00/0xf00 -m conntrack --ctstate DNAT -j SNAT "
+    "--to-source ROUTER\n"
+    "COMMIT\n";
 
 std::string pair(const std::string& here, const std::string& there, const Netns& netns, const std::string& mac) {
   return "link add " + here + " mtu 1450 address " + mac + " type veth peer name " + there + " mtu 1450 address " +
@@ -74,7 +102,9 @@ void Cilium::add_routes(const support::Cluster& cluster, const Node& node) const
 
 // What cilium_host's and cilium_vxlan's programs know: who is where.
 void Cilium::join_tunnel(const support::Cluster& cluster, const Node& node) const {
-  std::vector<std::string> lines = {"route add " + router(node) + " dev cilium_net", "route add default dev to_host"};
+  // What is for the node itself gets in by cilium_host if the tunnel brought it, by the lxc device if a pod sent it.
+  std::vector<std::string> lines = {"route add default dev to_host", "route add default dev cilium_net table 100",
+                                    "rule add iif cilium_vxlan to " + router(node) + " lookup 100"};
   std::string forwarding;
   for (const Node& other : cluster.nodes()) {
     if (other.number() == node.number()) continue;
@@ -87,46 +117,11 @@ void Cilium::join_tunnel(const support::Cluster& cluster, const Node& node) cons
 }
 
 void Cilium::add_chains(const Node& node) const {
-  const std::string own = overlay_.block(node);
-  const std::string post = "-A CILIUM_POST_nat ";
-  const std::string snat = "SNAT --to-source " + router(node) + "\n";
-  const std::string forward = "-A CILIUM_FORWARD ";
-  const std::string raw = "-A CILIUM_PRE_raw -p udp -m udp --dport 8473";
-  node.must_run(
-      {"iptables-restore", "--noflush"},
-      "*raw\n:CILIUM_PRE_raw - [0:0]\n:CILIUM_OUTPUT_raw - [0:0]\n"
-      "-I PREROUTING" +
-          comment("cilium-feeder: CILIUM_PRE_raw") +
-          "CILIUM_PRE_raw\n"
-          "-I OUTPUT" +
-          comment("cilium-feeder: CILIUM_OUTPUT_raw") + "CILIUM_OUTPUT_raw\n" + raw +
-          comment("cilium: NOTRACK for tunnel traffic") +
-          "CT --notrack\n"
-          "-A CILIUM_OUTPUT_raw -p udp -m udp --dport 8473" +
-          comment("cilium: NOTRACK for tunnel traffic") +
-          "CT --notrack\nCOMMIT\n"
-          "*filter\n:CILIUM_FORWARD - [0:0]\n-I FORWARD" +
-          comment("cilium-feeder: CILIUM_FORWARD") + "CILIUM_FORWARD\n" + forward + "-o cilium_host" +
-          comment("cilium: any->cluster on cilium_host forward accept") + "ACCEPT\n" + forward + "-i cilium_host" +
-          comment("cilium: cluster->any on cilium_host forward accept (nodeport)") + "ACCEPT\n" + forward + "-i lxc+" +
-          comment("cilium: cluster->any on lxc+ forward accept") + "ACCEPT\n" + forward + "-i cilium_net" +
-          comment("cilium: cluster->any on cilium_net forward accept (nodeport)") +
-          "ACCEPT\nCOMMIT\n"
-          "*nat\n:CILIUM_POST_nat - [0:0]\n:CILIUM_PRE_nat - [0:0]\n:CILIUM_OUTPUT_nat - [0:0]\n"
-          "-I PREROUTING" +
-          comment("cilium-feeder: CILIUM_PRE_nat") +
-          "CILIUM_PRE_nat\n"
-          "-I OUTPUT" +
-          comment("cilium-feeder: CILIUM_OUTPUT_nat") +
-          "CILIUM_OUTPUT_nat\n"
-          "-I POSTROUTING" +
-          comment("cilium-feeder: CILIUM_POST_nat") + "CILIUM_POST_nat\n" + post + "-s " + own + " ! -d " + own +
-          " ! -o cilium_+" + comment("cilium masquerade non-cluster") + "MASQUERADE\n" + post +
-          "-m mark --mark 0xa00/0xe00" + comment("exclude proxy return traffic from masquerade") + "ACCEPT\n" + post +
-          "! -s " + own + " ! -d " + own + " -o cilium_host" + comment("cilium host->cluster masquerade") + snat +
-          post + "-s 127.0.0.1/32 -o cilium_host" + comment("cilium host->cluster from 127.0.0.1 masquerade") + snat +
-          post + "-o cilium_host -m mark --mark 0xf00/0xf00 -m conntrack --ctstate DNAT" +
-          comment("hairpin traffic that originated from a local pod") + snat + "COMMIT\n");
+  std::string text = kChains;
+  for (const auto& [word, meaning] : {std::pair{"OWN", overlay_.block(node)}, std::pair{"ROUTER", router(node)}})
+    for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word))
+      text.replace(at, std::string_view(word).size(), meaning);
+  node.must_run({"iptables-restore", "--noflush"}, text);
 }
 
 // cilium-cni stands beside the other plugins as a program that lets ptp work in the datapath's namespace.

@@ -65,8 +65,8 @@ void Vpc::check_sources() const {
 }
 
 std::uint64_t Vpc::count(const std::string& counter) const {
-  const std::string text = support::must_run(
-      support::inside(cluster_.lan(), nullptr, {"nft", "list", "counter", "ip", "vpc", counter}));
+  const std::string text =
+      support::must_run(support::inside(cluster_.lan(), nullptr, {"nft", "list", "counter", "ip", "vpc", counter}));
   const std::size_t at = text.find("packets ");
   if (at == std::string::npos) throw std::runtime_error("no counter in " + text);
   return std::stoull(text.substr(at + 8));

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -20,6 +21,8 @@ std::string padded(std::string text) {
   text.resize(std::max(text.size() + 1, kColumn), ' ');
   return text;
 }
+
+std::string trimmed(const std::string& line) { return line.substr(0, line.find_last_not_of(' ') + 1) + "\n"; }
 
 /// "... from 172.30.1.17 via 172.30.0.1 dev eth1 table 2 \n cache iif ..." without the sender and the cache.
 std::string way_in(const std::string& answer) {
@@ -104,13 +107,15 @@ std::string VpcStage::ask(const std::string& from, const std::string& to) {
 }
 
 std::string VpcStage::table(const std::vector<std::string>& from, const std::vector<std::string>& to) {
-  std::string out = padded("");
-  for (const std::string& name : to) out += padded(name);
+  std::string line = padded("");
+  for (const std::string& name : to) line += padded(name);
+  std::string out = trimmed(line);
   for (const std::string& asker : from) {
-    out += "\n" + padded(asker);
-    for (const std::string& name : to) out += padded(asker == name ? "-" : ask(asker, name));
+    line = padded(asker);
+    for (const std::string& name : to) line += padded(asker == name ? "-" : ask(asker, name));
+    out += trimmed(line);
   }
-  return out + "\n";
+  return out;
 }
 
 std::string VpcStage::way(const std::string& pod, const std::string& address) const {
