@@ -18,14 +18,23 @@ std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error
 struct Plumbed {
   std::vector<std::string> done;
   std::vector<std::string> problems;
+  std::vector<std::string> warnings;
 };
+
+std::string left_unknown(const PlumbingSeen& seen) {
+  return "whether chain preserve_source is there is not known: " + seen.kept_unknown;
+}
 
 Plumbed plumb(System& system, const conf::Settings& settings, const CoexistencePlan& plan, bool dry_run) {
   Plumbed out;
+  Plumbing plumbing(system, plan);
   try {
     const Session session(system, settings);
-    out.done = Plumbing(system, plan).reconcile(session.locks, settings.lock_timeout, dry_run);
+    out.done = plumbing.reconcile(session.locks, settings.lock_timeout, dry_run);
+    if (const PlumbingSeen seen = plumbing.look(true); !seen.kept_unknown.empty())
+      out.warnings.push_back(left_unknown(seen));
   } catch (const conf::CniError& error) {
+    out.done = plumbing.done();
     out.problems.emplace_back(error.what());
   }
   return out;
@@ -39,8 +48,7 @@ std::vector<std::string> advice_on(conf::PreserveSource mode) {
     case conf::PreserveSource::kBoth:
       return {
           "preserveSource both needs at least to-legacy on every node first: until then packets from legacy pods here "
-          "to "
-          "Cilium pods on a node without it are lost. Back in reverse: to-legacy everywhere, then off"};
+          "to Cilium pods on a node without it are lost. Back in reverse: to-legacy everywhere, then off"};
     case conf::PreserveSource::kOff:
       break;
   }
@@ -72,6 +80,7 @@ CoexistenceView look_at_coexistence(System& system, const conf::Settings& settin
     }
     for (const std::string& text : plumbing.surplus(seen))
       out.warnings.push_back(text + ": ours, and no longer asked for; `crossover reconcile` removes it");
+    if (!seen.kept_unknown.empty()) out.warnings.push_back(left_unknown(seen));
     for (std::string& warning : Crossing(system, settings, node).warnings()) out.warnings.push_back(std::move(warning));
   } catch (const conf::CniError& error) {
     out.warnings.push_back(fmt::format("coexistence: {}", error.what()));
@@ -133,7 +142,7 @@ Report uninstall_report(System& system, const conf::Settings& settings, const Un
   CoexistencePlan nothing;
   const Plumbed plumbed = plumb(system, settings, nothing, options.dry_run);
   const int status = plumbed.problems.empty() ? 0 : 1;
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings = plumbed.warnings;
   const Node node = look_at_node(system, settings, Copies::kRead, AskAgent::kIfItMatters, settings.agent_timeout);
   if (!look_at_coexistence(system, settings, node).wanted.empty())
     warnings.emplace_back("the configuration still asks for them: the next ADD puts them back");

@@ -70,6 +70,13 @@ netlink::Rule rule_of(const conf::RuleSetting& setting, conf::Family family) {
   return out;
 }
 
+/// `narrow` as the kernel compares it to `wide`: by no selector that this leaves out.
+netlink::Rule without_selectors_of(netlink::Rule narrow, const netlink::Rule& wide) {
+  if (!wide.from) narrow.from.reset();
+  if (!wide.to) narrow.to.reset();
+  return narrow;
+}
+
 /// One plan, made step by step.
 class Planning {
  public:
@@ -80,6 +87,7 @@ class Planning {
     if (plan_.profile == Profile::kAwsVpcCni) reach_cilium();
     if (plan_.profile == Profile::kCiliumEni) reach_local_pods();
     add_rules();
+    refuse_twins();
     add_routes();
     keep_sources();
     std::stable_sort(plan_.rules.begin(), plan_.rules.end(),
@@ -169,6 +177,17 @@ class Planning {
     }
   }
 
+  // The second one of two would be refused as there already, or not, depending on their order.
+  void refuse_twins() const {
+    for (const netlink::Rule& wide : plan_.rules)
+      for (const netlink::Rule& narrow : plan_.rules)
+        if (narrow != wide && without_selectors_of(narrow, wide) == wide)
+          conf::refuse_configuration(
+              fmt::format("`coexistence.rules` has two rules with the priority {}, of which the kernel takes one for "
+                          "the other: `{}` and `{}`; give one of them another priority",
+                          wide.priority, wide.str(), narrow.str()));
+  }
+
   void add_once(const netlink::Rule& rule) {
     if (std::find(plan_.rules.begin(), plan_.rules.end(), rule) == plan_.rules.end()) plan_.rules.push_back(rule);
   }
@@ -190,11 +209,10 @@ class Planning {
     const conf::PreserveSource mode = asked().preserve_source;
     if (mode == conf::PreserveSource::kOff) return;
     const bool vpc = plan_.profile == Profile::kAwsVpcCni || plan_.profile == Profile::kCiliumEni;
-    if (vpc)
+    if (vpc || facts_.legacy_is_aws)
       conf::refuse_configuration(
           "`coexistence.preserveSource` must be off on AWS: the VPC drops packets whose source is not an address of "
-          "the "
-          "interface that they leave by");
+          "the interface that they leave by");
     for (const IpPrefix& cilium : settings_.cilium_cidrs)
       for (const IpPrefix& legacy : settings_.legacy_cidrs) {
         if (cilium.addr.family != legacy.addr.family) continue;

@@ -47,7 +47,7 @@ struct CoexistencePlan {
 
 /// Code 7, with the key and the reason, for what would break one of the two networks: a priority that belongs to
 /// others, suppression of all but host routes beside Calico, a device of another plugin, kept addresses in a VPC, CIDRs
-/// that are needed and not there.
+/// that are needed and not there, two rules of one priority that the kernel takes for one.
 [[nodiscard]] CoexistencePlan plan_coexistence(const conf::Settings& settings, const CoexistenceFacts& facts);
 
 [[nodiscard]] std::string_view profile_name(conf::Profile profile);

@@ -39,7 +39,10 @@ CoexistenceFacts coexistence_facts(System& system, const conf::Settings& setting
   out.legacy_is_aws = legacy != nullptr && legacy->runs("aws-cni");
   out.legacy_is_calico = legacy != nullptr && legacy->runs("calico");
   if (!wants_facts(settings, legacy)) return out;
-  for (const netlink::LinkAddress& one : system.fib.addresses()) out.node_addresses.push_back(one.address);
+  // On every node cilium_host has one of Cilium's own addresses: only the other links say whose CIDRs these are.
+  const std::optional<netlink::Link> cilium_host = system.fib.link("cilium_host");
+  for (const netlink::LinkAddress& one : system.fib.addresses())
+    if (!cilium_host || one.link != cilium_host->index) out.node_addresses.push_back(one.address);
   if (!node.socket.empty()) out.ipam_mode = system.agent.config(node.socket, settings.agent_timeout).ipam_mode;
   return out;
 }
@@ -65,7 +68,11 @@ std::uint32_t Crossing::mtu_to(const IpPrefix& dst) {
 
 std::vector<std::string> Crossing::warnings() {
   if (settings_.legacy_cidrs.empty() || settings_.cilium_cidrs.empty()) return {};
-  look();
+  try {
+    look();
+  } catch (const CniError& error) {
+    return {fmt::format("rp_filter and forwarding were not looked at: {}", error.what())};
+  }
   std::vector<std::string> links;
   for (const auto* cidrs : {&settings_.legacy_cidrs, &settings_.cilium_cidrs})
     for (const IpPrefix& cidr : *cidrs)
@@ -88,9 +95,14 @@ void Coexisting::prepare_node(std::vector<std::string>& notes) {
   if (!plan_.rules.empty() || session_.settings.coexistence.stale_rules != conf::StaleRules::kOff) look_at_rules(notes);
   if (plan_.empty()) return;
   Plumbing plumbing(session_.system, plan_);
-  for (std::string& line :
-       plumbing.assert_on(plumbing.look(false, &rules_before_), session_.locks, session_.settings.lock_timeout))
-    notes.push_back(std::move(line));
+  const auto say = [&] { notes.insert(notes.end(), plumbing.done().begin(), plumbing.done().end()); };
+  try {
+    plumbing.assert_on(plumbing.look(false, &rules_before_), session_.locks, session_.settings.lock_timeout);
+  } catch (const CniError&) {
+    say();
+    throw;
+  }
+  say();
 }
 
 void Coexisting::look_at_rules(std::vector<std::string>& notes) {
@@ -102,11 +114,26 @@ void Coexisting::look_at_rules(std::vector<std::string>& notes) {
   }
 }
 
+// The pod is attached, and reaches its own network: what fails here is said, and no reason to refuse it.
 std::vector<PodRoute> Coexisting::prepare_pod(const Attachment& attachment, const std::string& result,
                                               std::vector<std::string>& notes) {
-  System& system = session_.system;
   const std::vector<IpPrefix> addresses = addresses_in(result);
-  look_for_stale_rules(attachment, addresses, notes);
+  try {
+    look_for_stale_rules(attachment, addresses, notes);
+  } catch (const CniError& error) {
+    notes.push_back(fmt::format("no look for stale rules: {}", error.what()));
+  }
+  try {
+    return add_routes(attachment, addresses, notes);
+  } catch (const CniError& error) {
+    notes.push_back(fmt::format("no routes to the other network in the pod: {}", error.what()));
+    return {};
+  }
+}
+
+std::vector<PodRoute> Coexisting::add_routes(const Attachment& attachment, const std::vector<IpPrefix>& addresses,
+                                             std::vector<std::string>& notes) {
+  System& system = session_.system;
   Crossing crossing(system, session_.settings, node_);
   const PodRoutesWanted wanted = pod_routes(session_.settings, attachment.network, addresses,
                                             [&](const IpPrefix& dst) { return crossing.mtu_to(dst); });
@@ -128,9 +155,10 @@ void Coexisting::look_for_stale_rules(const Attachment& attachment, const std::v
   const conf::StaleRules setting = session_.settings.coexistence.stale_rules;
   if (suspects.empty() || setting == conf::StaleRules::kOff) return;
   netlink::Fib& fib = session_.system.fib;
-  for (const StaleRule& stale : stale_rules(rules_before_, fib.rules(), suspects, own_priorities(attachment.list))) {
+  const std::vector<netlink::Rule> now = fib.rules();
+  for (const StaleRule& stale : stale_rules(rules_before_, now, suspects, own_priorities(attachment.list))) {
     notes.push_back(stale.str());
-    if (setting != conf::StaleRules::kRemove || !stale.certain) continue;
+    if (setting != conf::StaleRules::kRemove || !stale.certain || !can_be_deleted(stale.rule, now)) continue;
     const netlink::Ack ack = fib.remove(stale.rule);
     notes.push_back(ack.ok() ? "removed rule " + stale.rule.str() : "rule " + stale.rule.str() + ": " + ack.str());
   }

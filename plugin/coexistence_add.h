@@ -28,7 +28,7 @@ class Crossing {
   /// The MTU that packets to `dst` really have: the smaller one of this node's ways and, to Cilium's pods, of the
   /// agent's route MTU. 0 if neither is known.
   [[nodiscard]] std::uint32_t mtu_to(const conf::IpPrefix& dst);
-  /// crossing_warnings() for the links between the configured CIDRs.
+  /// crossing_warnings() for the links between the configured CIDRs. Never throws.
   [[nodiscard]] std::vector<std::string> warnings();
 
  private:
@@ -47,15 +47,19 @@ class Coexisting {
   /// Code 7 for a configuration that this node cannot have (plan_coexistence).
   Coexisting(Session& session, const Node& node);
 
-  /// Asserts the plan. What was done goes to `notes`. Errors as Plumbing::assert_on's.
+  /// Asserts the plan. What was done goes to `notes`. Errors as Plumbing::assert_on's; none if there is nothing to
+  /// assert.
   void prepare_node(std::vector<std::string>& notes);
   /// The pod's routes to the other network: those that are there, for its record. `notes`: what was done, what could
-  /// not be done, and stale rules of the pod's addresses.
+  /// not be done, and stale rules of the pod's addresses. Nothing of it refuses the pod.
   [[nodiscard]] std::vector<PodRoute> prepare_pod(const Attachment& attachment, const std::string& result,
                                                   std::vector<std::string>& notes);
 
  private:
   void look_at_rules(std::vector<std::string>& notes);
+  [[nodiscard]] std::vector<PodRoute> add_routes(const Attachment& attachment,
+                                                 const std::vector<conf::IpPrefix>& addresses,
+                                                 std::vector<std::string>& notes);
   void look_for_stale_rules(const Attachment& attachment, const std::vector<conf::IpPrefix>& addresses,
                             std::vector<std::string>& notes);
   Session& session_;

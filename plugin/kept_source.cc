@@ -40,6 +40,16 @@ NftRule rule_for(const KeptSource& kept) {
           .comment = "crossover: between the networks a pod keeps its address"};
 }
 
+/// A chain that is there is made anew: one that is hooked in elsewhere cannot be changed.
+NftBatch making(const std::vector<KeptSource>& wanted, bool there) {
+  NftBatch batch;
+  batch.add(netlink::AddTable{.table = crossover_table()});
+  if (there) batch.add(netlink::DeleteChain{.table = crossover_table(), .chain = std::string(kKeptSourceChain)});
+  batch.add(netlink::AddChain{.chain = chain()});
+  for (const KeptSource& kept : wanted) batch.add(netlink::AddRule{.rule = rule_for(kept)});
+  return batch;
+}
+
 [[noreturn]] void refused(const netlink::Committed& committed) {
   const bool none = committed.ack.error == EOPNOTSUPP || committed.ack.error == ENOENT;
   throw conf::CniError(kPlumbing, "addresses cannot be kept between the networks",
@@ -77,42 +87,31 @@ KeptSources::Seen KeptSources::look(const std::vector<KeptSource>& wanted, bool 
   return out;
 }
 
+// The generation says whether somebody has come in since it was looked at. After ENOBUFS nobody knows whether it was
+// done: that is looked at, too.
 void KeptSources::make(const std::vector<KeptSource>& wanted) {
-  if (wanted.empty()) return remove();
-  NftBatch batch;
-  batch.add(netlink::AddTable{.table = crossover_table()});
-  // A chain that is hooked in elsewhere cannot be changed: it is made anew.
-  const Seen seen = look(wanted, true);
-  const bool rebuilt = seen.there && seen.changed;
-  if (rebuilt) batch.add(netlink::DeleteChain{.table = crossover_table(), .chain = std::string(kKeptSourceChain)});
-  batch.add(netlink::AddChain{.chain = chain()});
-  if (!rebuilt) batch.add(netlink::FlushRules{.table = crossover_table(), .chain = std::string(kKeptSourceChain)});
-  for (NftRule& rule : kept_source_rules(wanted)) batch.add(netlink::AddRule{.rule = std::move(rule)});
-  const netlink::Committed committed = firewall_.commit(batch);
-  if (!committed.done()) refused(committed);
-}
-
-// The table goes too if it held nothing else: hostPorts make it again when they need it. The generation says whether
-// somebody has come in since it was looked at.
-void KeptSources::remove() {
   for (int i = 0; i < kTries; ++i) {
     const std::uint32_t generation = firewall_.generation();
-    const std::vector<NftChain> chains = firewall_.chains(crossover_table());
-    const bool there =
-        std::any_of(chains.begin(), chains.end(), [](const NftChain& one) { return one.name == kKeptSourceChain; });
-    if (!there) return;
-    NftBatch batch;
-    if (chains.size() == 1 && firewall_.sets(crossover_table()).empty()) {
-      batch.add(netlink::DeleteTable{.table = crossover_table()});
-    } else {
-      batch.add(netlink::DeleteChain{.table = crossover_table(), .chain = std::string(kKeptSourceChain)});
-    }
+    const Seen seen = look(wanted, true);
+    if (!seen.changed) return;
+    const NftBatch batch = wanted.empty() ? removal() : making(wanted, seen.there);
     const netlink::Committed committed = firewall_.commit(batch, generation);
     if (committed.done()) return;
-    if (committed.kind == netlink::Committed::Kind::kRefused) refused(committed);
+    if (committed.kind != netlink::Committed::Kind::kStale && committed.ack.error != ENOBUFS) refused(committed);
   }
   throw conf::CniError(conf::Code::kTryAgainLater, "the ruleset keeps changing",
-                       "nft table inet crossover, chain preserve_source could not be removed");
+                       "nft table inet crossover, chain preserve_source could not be changed");
+}
+
+// The table goes too if it holds nothing else: hostPorts make it again when they need it.
+NftBatch KeptSources::removal() {
+  NftBatch batch;
+  if (firewall_.chains(crossover_table()).size() == 1 && firewall_.sets(crossover_table()).empty()) {
+    batch.add(netlink::DeleteTable{.table = crossover_table()});
+  } else {
+    batch.add(netlink::DeleteChain{.table = crossover_table(), .chain = std::string(kKeptSourceChain)});
+  }
+  return batch;
 }
 
 }  // namespace plugin

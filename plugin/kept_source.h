@@ -34,11 +34,12 @@ class KeptSources {
   [[nodiscard]] Seen look(const std::vector<KeptSource>& wanted, bool closely);
 
   /// Makes the chain exactly `wanted`, in one batch; without any, removes it, and the table if nothing else is in it.
-  /// Code kPlumbing with the kernel's reason and advice.
+  /// Nothing is changed if it is so already. Code kPlumbing with the kernel's reason and advice; 11 if the ruleset
+  /// never stops changing.
   void make(const std::vector<KeptSource>& wanted);
 
  private:
-  void remove();
+  [[nodiscard]] netlink::NftBatch removal();
   netlink::Firewall& firewall_;
 };
 

@@ -17,8 +17,6 @@ using netlink::Route;
 using netlink::Rule;
 
 constexpr int kTries = 4;
-constexpr std::uint8_t kLinkScope = 253;           // RT_SCOPE_LINK
-constexpr std::uint32_t kDefaultMetricV6 = 1024;   // IP6_RT_PRIO_USER
 constexpr std::uint32_t kFirstOrdinaryRule = 101;  // what lies before decides about local delivery
 
 [[noreturn]] void refused(const std::string& what, const std::string& why) {
@@ -79,6 +77,15 @@ const Rule* in_the_way(const std::vector<Rule>& rules, const Rule& wanted) {
   return found == rules.end() ? nullptr : &*found;
 }
 
+/// Whether the kernel refuses `wanted` as there already because of `there`: it does not compare selectors that `wanted`
+/// leaves out, and before 4.18 no suppression either.
+bool taken_for(const Rule& wanted, Rule there) {
+  if (!wanted.from) there.from.reset();
+  if (!wanted.to) there.to.reset();
+  there.suppress_prefix_length = wanted.suppress_prefix_length;
+  return there == wanted;
+}
+
 std::string rule_text(const Rule& rule) {
   return (rule.family == conf::Family::kIpv6 ? "rule -6 " : "rule ") + rule.str();
 }
@@ -95,9 +102,8 @@ Route route_of(const conf::RouteSetting& setting, std::uint32_t link) {
   out.onlink = setting.onlink;
   out.metric = setting.metric;
   out.src = setting.src;
-  const bool is_v4 = setting.dst.addr.family == conf::Family::kIpv4;
-  if (is_v4 && !setting.via) out.scope = kLinkScope;
-  if (!is_v4 && out.metric == 0) out.metric = kDefaultMetricV6;
+  out.scope = netlink::scope_for(out);
+  if (setting.dst.addr.family == conf::Family::kIpv6 && out.metric == 0) out.metric = netlink::kDefaultMetric6;
   return out;
 }
 
@@ -137,126 +143,125 @@ PlumbingSeen Plumbing::look(bool closely, const std::vector<Rule>* rules) {
     }
     out.wanted.push_back(route_of(setting, index));
   }
-  if (closely || !plan_.kept_sources.empty())
+  if (!closely && plan_.kept_sources.empty()) return out;
+  try {
     out.kept = KeptSources(system_.firewall).look(plan_.kept_sources, closely);
+  } catch (const CniError& error) {
+    if (!plan_.kept_sources.empty()) throw;
+    out.kept_unknown = error.what();
+  }
   return out;
 }
 
 std::vector<std::string> Plumbing::assert_on(const PlumbingSeen& seen, const Locks& locks, conf::Millis wait) {
-  std::vector<std::string> done;
-  if (plumbing_change(plan_, seen).lacks_nothing()) return done;
-  const std::optional<Locks::Guard> held = locks.plumbing(wait);
-  if (!held)
-    throw CniError(conf::Code::kBusy, "another call is still at work", "rules and routes between the networks");
-  for (int i = 0; i < kTries; ++i) {
-    const PlumbingSeen now = look(false);
-    const PlumbingChange todo = plumbing_change(plan_, now);
-    if (todo.lacks_nothing()) return done;
-    change(todo, now, false, done);
-  }
-  // The last try's work is looked at once more.
-  if (plumbing_change(plan_, look(false)).lacks_nothing()) return done;
-  throw CniError(conf::Code::kTryAgainLater, "rules and routes between the networks do not stay",
-                 "somebody removes them at once; for systemd-networkd set ManageForeignRoutingPolicyRules=no and "
-                 "ManageForeignRoutes=no in networkd.conf");
+  if (!plumbing_change(plan_, seen).lacks_nothing()) settle(Surplus::kStays, locks, wait);
+  return done_;
 }
 
 std::vector<std::string> Plumbing::reconcile(const Locks& locks, conf::Millis wait, bool dry_run) {
-  std::vector<std::string> done;
+  if (dry_run) return would_do();
+  settle(Surplus::kGoes, locks, wait);
+  return done_;
+}
+
+// What was done is looked at once more: others change the same things, and an answer of the kernel's can be lost.
+void Plumbing::settle(Surplus surplus, const Locks& locks, conf::Millis wait) {
   const std::optional<Locks::Guard> held = locks.plumbing(wait);
   if (!held)
     throw CniError(conf::Code::kBusy, "another call is still at work", "rules and routes between the networks");
-  const PlumbingSeen seen = look(true);
-  const PlumbingChange todo = plumbing_change(plan_, seen);
-  if (!dry_run) {
-    change(todo, seen, true, done);
-    return done;
+  for (int i = 0; i <= kTries; ++i) {
+    const PlumbingSeen now = look(surplus == Surplus::kGoes);
+    const PlumbingChange todo = plumbing_change(plan_, now);
+    if (surplus == Surplus::kGoes ? todo.nothing_to_do() : todo.lacks_nothing()) return;
+    if (i < kTries) change(todo, now, surplus);
   }
-  for (const Rule& rule : todo.surplus_rules) done.push_back("remove " + rule_text(rule));
-  for (const Route& route : todo.surplus_routes) done.push_back("remove route " + route_text(route));
-  for (const Route& route : todo.missing_routes) done.push_back("add route " + route_text(route));
-  for (const Rule& rule : todo.missing_rules) done.push_back("add " + rule_text(rule));
+  throw CniError(conf::Code::kTryAgainLater, "rules and routes between the networks do not stay",
+                 "somebody changes them at once; for systemd-networkd set ManageForeignRoutingPolicyRules=no and "
+                 "ManageForeignRoutes=no in networkd.conf");
+}
+
+std::vector<std::string> Plumbing::would_do() {
+  std::vector<std::string> out;
+  const PlumbingChange todo = plumbing_change(plan_, look(true));
+  for (const Rule& rule : todo.surplus_rules) out.push_back("remove " + rule_text(rule));
+  for (const Route& route : todo.surplus_routes) out.push_back("remove route " + route_text(route));
+  for (const Route& route : todo.missing_routes) out.push_back("add route " + route_text(route));
   if (todo.kept_differs)
-    done.push_back(plan_.kept_sources.empty() ? "remove chain preserve_source" : "make chain preserve_source");
-  return done;
+    out.emplace_back(plan_.kept_sources.empty() ? "remove chain preserve_source" : "make chain preserve_source");
+  for (const Rule& rule : todo.missing_rules) out.push_back("add " + rule_text(rule));
+  return out;
 }
 
 // The order is that of two phases: nothing leads to a route that is not there yet, or is gone already.
-void Plumbing::change(const PlumbingChange& change, const PlumbingSeen& seen, bool remove,
-                      std::vector<std::string>& done) {
+void Plumbing::change(const PlumbingChange& change, const PlumbingSeen& seen, Surplus surplus) {
   if (!change.no_link.empty())
     refused("`coexistence.routes`", fmt::format("there is no device {} on this node", change.no_link.front()));
-  if (remove) {
-    for (const Rule& rule : change.surplus_rules) {
-      remove_rule(rule);
-      done.push_back("removed " + rule_text(rule));
-    }
-    for (const Route& route : change.surplus_routes) {
-      remove_route(route);
-      done.push_back("removed route " + route_text(route));
-    }
+  if (surplus == Surplus::kGoes) {
+    for (const Rule& rule : change.surplus_rules)
+      if (remove_rule(rule)) done_.push_back("removed " + rule_text(rule));
+    for (const Route& route : change.surplus_routes)
+      if (remove_route(route)) done_.push_back("removed route " + route_text(route));
   }
-  for (const Route& route : change.missing_routes) {
-    add_route(route);
-    done.push_back("added route " + route_text(route));
-  }
+  for (const Route& route : change.missing_routes)
+    if (add_route(route)) done_.push_back("added route " + route_text(route));
   if (change.kept_differs) {
     KeptSources(system_.firewall).make(plan_.kept_sources);
-    done.emplace_back(plan_.kept_sources.empty() ? "removed chain preserve_source" : "made chain preserve_source");
+    done_.emplace_back(plan_.kept_sources.empty() ? "removed chain preserve_source" : "made chain preserve_source");
   }
-  for (const Rule& rule : change.missing_rules) {
-    add_rule(rule, seen);
-    done.push_back("added " + rule_text(rule));
-  }
+  for (const Rule& rule : change.missing_rules)
+    if (add_rule(rule, seen)) done_.push_back("added " + rule_text(rule));
 }
 
-void Plumbing::add_rule(const Rule& rule, const PlumbingSeen& seen) {
+bool Plumbing::add_rule(const Rule& rule, const PlumbingSeen& seen) {
   if (rule.priority < kFirstOrdinaryRule) refused(rule_text(rule), "priorities below 101 are not ours to use");
   if (const Rule* other = in_the_way(seen.rules, rule))
     refused(rule_text(rule), fmt::format("another owner has a rule with this priority: {}", other->str()));
   Ack ack = system_.fib.add(rule);
-  // The kernel does not compare suppression: what it takes for the same may be our own of an earlier configuration.
   const auto outdated = std::find_if(seen.rules.begin(), seen.rules.end(), [&](const Rule& there) {
-    Rule copy = rule;
-    copy.suppress_prefix_length = there.suppress_prefix_length;
-    return there == copy;
+    return taken_for(rule, there) && !has_rule(plan_.rules, there);
   });
   if (ack.error == EEXIST && outdated != seen.rules.end()) {
-    remove_rule(*outdated);
+    (void)remove_rule(*outdated);
     ack = system_.fib.add(rule);
   }
-  // EEXIST: somebody was faster. ENOBUFS: the answer was lost. Whether it is there is looked at once more.
-  if (ack.ok() || ack.error == EEXIST || ack.error == ENOBUFS) return;
-  refused(rule_text(rule), ack.str() + cure_for(ack.error));
+  if (ack.error == EEXIST) return false;  // somebody was faster
+  if (!ack.ok() && ack.error != ENOBUFS) refused(rule_text(rule), ack.str() + cure_for(ack.error));
+  return true;
 }
 
-void Plumbing::add_route(const Route& route) {
-  const Ack ack = system_.fib.add(route);
-  if (ack.ok() || ack.error == ENOBUFS) return;
-  const std::string what = "route " + route_text(route);
-  if (ack.error != EEXIST) refused(what, ack.str() + cure_for(ack.error));
-  for (const Route& other :
-       system_.fib.routes({.family = route.dst.addr.family, .table = route.table, .protocol = {}})) {
-    if (!clash(other, route)) continue;
-    if (fits(other, route)) return;  // somebody was faster
-    if (other.protocol != netlink::kOurProtocol)
-      refused(what, fmt::format("another owner has one: {}", route_text(other)));
-    remove_route(other);  // our own, of an earlier configuration
-    const Ack again = system_.fib.add(route);
-    if (!again.ok() && again.error != EEXIST && again.error != ENOBUFS) refused(what, again.str());
-    return;
+bool Plumbing::add_route(const Route& route) {
+  const auto what = [&] { return "route " + route_text(route); };
+  Ack ack = system_.fib.add(route);
+  if (ack.error == EEXIST) {
+    for (const Route& other :
+         system_.fib.routes({.family = route.dst.addr.family, .table = route.table, .protocol = {}})) {
+      if (!clash(other, route)) continue;
+      if (fits(other, route)) return false;  // somebody was faster
+      if (other.protocol != netlink::kOurProtocol)
+        refused(what(), fmt::format("another owner has one: {}", route_text(other)));
+      (void)remove_route(other);  // our own, of an earlier configuration
+      ack = system_.fib.add(route);
+      break;
+    }
   }
+  if (ack.error == EEXIST) return false;
+  if (!ack.ok() && ack.error != ENOBUFS) refused(what(), ack.str() + cure_for(ack.error));
+  return true;
 }
 
-void Plumbing::remove_rule(const Rule& rule) {
+bool Plumbing::remove_rule(const Rule& rule) {
   const Ack ack = system_.fib.remove(rule);
-  if (!ack.ok() && ack.error != ENOENT && ack.error != ENOBUFS) refused("removal of " + rule_text(rule), ack.str());
+  if (ack.error == ENOENT) return false;
+  if (!ack.ok() && ack.error != ENOBUFS) refused("removal of " + rule_text(rule), ack.str() + cure_for(ack.error));
+  return true;
 }
 
-void Plumbing::remove_route(const Route& route) {
+bool Plumbing::remove_route(const Route& route) {
   const Ack ack = system_.fib.remove(route);
-  const bool gone = ack.error == ESRCH || ack.error == ENODEV;
-  if (!ack.ok() && !gone && ack.error != ENOBUFS) refused("removal of route " + route_text(route), ack.str());
+  if (ack.error == ESRCH || ack.error == ENODEV) return false;
+  if (!ack.ok() && ack.error != ENOBUFS)
+    refused("removal of route " + route_text(route), ack.str() + cure_for(ack.error));
+  return true;
 }
 
 std::string Plumbing::route_text(const Route& route) const {

@@ -28,6 +28,7 @@ struct PlumbingSeen {
   std::vector<netlink::Route> wanted;  ///< the plan's, with their links' indexes
   std::vector<std::string> no_link;    ///< devices that the plan's routes name and that are not there
   KeptSources::Seen kept;
+  std::string kept_unknown;  ///< why it is not known whether a chain that nobody wants is there (no nf_tables)
 };
 
 /// What is to be done to get from `seen` to the plan.
@@ -41,6 +42,9 @@ struct PlumbingChange {
 
   [[nodiscard]] bool lacks_nothing() const {
     return missing_rules.empty() && missing_routes.empty() && !kept_differs && no_link.empty();
+  }
+  [[nodiscard]] bool nothing_to_do() const {
+    return lacks_nothing() && surplus_rules.empty() && surplus_routes.empty();
   }
 };
 /// Pure.
@@ -57,11 +61,14 @@ class Plumbing {
   /// that was made a moment ago.
   [[nodiscard]] PlumbingSeen look(bool closely, const std::vector<netlink::Rule>* rules = nullptr);
 
-  /// Adds what is missing; nothing is removed but the outdated chain's rules. What was done, one line each. Code
+  /// Adds what is missing; nothing is removed but what is ours, outdated and in the way of that. What was done. Code
   /// kPlumbing naming what cannot be made, who is in the way and the cure; 11 if somebody keeps removing it.
   std::vector<std::string> assert_on(const PlumbingSeen& seen, const Locks& locks, conf::Millis wait);
-  /// Adds what is missing and removes what is ours and not asked for.
+  /// Adds what is missing and removes what is ours and not asked for; otherwise as assert_on. With `dry_run` what would
+  /// be done, without a lock.
   std::vector<std::string> reconcile(const Locks& locks, conf::Millis wait, bool dry_run);
+  /// One line for each change so far, also of those before an error.
+  [[nodiscard]] const std::vector<std::string>& done() const { return done_; }
 
   struct Item {
     std::string text;
@@ -74,16 +81,20 @@ class Plumbing {
   [[nodiscard]] std::vector<std::string> surplus(const PlumbingSeen& seen) const;
 
  private:
-  [[nodiscard]] PlumbingSeen look_again(bool closely);
-  void add_route(const netlink::Route& route);
-  void add_rule(const netlink::Rule& rule, const PlumbingSeen& seen);
-  void remove_rule(const netlink::Rule& rule);
-  void remove_route(const netlink::Route& route);
-  void change(const PlumbingChange& change, const PlumbingSeen& seen, bool remove, std::vector<std::string>& done);
+  enum class Surplus { kStays, kGoes };
+  void settle(Surplus surplus, const Locks& locks, conf::Millis wait);
+  void change(const PlumbingChange& change, const PlumbingSeen& seen, Surplus surplus);
+  [[nodiscard]] std::vector<std::string> would_do();
+  // Whether it was us who did it; the answer may have been lost.
+  bool add_route(const netlink::Route& route);
+  bool add_rule(const netlink::Rule& rule, const PlumbingSeen& seen);
+  bool remove_rule(const netlink::Rule& rule);
+  bool remove_route(const netlink::Route& route);
   [[nodiscard]] std::string route_text(const netlink::Route& route) const;
 
   System& system_;
   const CoexistencePlan& plan_;
+  std::vector<std::string> done_;
 };
 
 }  // namespace plugin

@@ -14,7 +14,7 @@ namespace {
 using conf::IpPrefix;
 using netlink::Route;
 
-constexpr std::uint32_t kDefaultMetricV6 = 1024;
+constexpr std::uint64_t kLargestMtu = 65535;
 
 bool lies_in(const IpPrefix& dst, const std::vector<IpPrefix>& cidrs) {
   return std::any_of(cidrs.begin(), cidrs.end(), [&](const IpPrefix& cidr) { return cidr.overlaps(dst); });
@@ -62,7 +62,7 @@ Route route_along(const Route& path, const PodRoute& wanted) {
   out.scope = path.scope;
   out.src = path.src;
   out.mtu = wanted.mtu;
-  if (out.dst.addr.family == conf::Family::kIpv6) out.metric = kDefaultMetricV6;
+  if (out.dst.addr.family == conf::Family::kIpv6) out.metric = netlink::kDefaultMetric6;
   return out;
 }
 
@@ -105,8 +105,9 @@ std::vector<PodRoute> add_pod_routes(netlink::Fib& fib, const std::string& ifnam
     const std::uint32_t usual = path->mtu != 0 ? path->mtu : pod->link_mtu;
     if (wanted.derived && route.mtu >= usual) continue;
     const netlink::Ack ack = fib.add(route_along(*path, route));
-    const bool there = ack.ok() || (ack.error == EEXIST && has_route(*pod, route_along(*path, route)));
-    if (there)
+    // EEXIST: of whatever. ENOBUFS: the answer was lost.
+    const bool unknown = ack.error == EEXIST || ack.error == ENOBUFS;
+    if (ack.ok() || (unknown && has_route(look_at(fib, ifname).value_or(Pod{}), route_along(*path, route))))
       out.push_back(route);
     else
       notes.push_back(fmt::format("no route to {} in the pod: {}", route.dst.str(), ack.str()));
@@ -143,7 +144,8 @@ std::vector<PodRoute> parse_pod_routes(const std::string& text) {
         !one["mtu"].is_number_unsigned())
       continue;
     const std::optional<IpPrefix> dst = IpPrefix::parse(one["dst"].get<std::string>());
-    if (dst) out.push_back({.dst = *dst, .mtu = one["mtu"].get<std::uint32_t>()});
+    const auto mtu = one["mtu"].get<std::uint64_t>();
+    if (dst && mtu <= kLargestMtu) out.push_back({.dst = *dst, .mtu = static_cast<std::uint32_t>(mtu)});
   }
   return out;
 }

@@ -23,8 +23,8 @@ struct PodRoutesWanted {
 };
 
 /// The routes for a new pod of `network` with these addresses: coexistence.podRoutes but those to its own network; with
-/// profile `auto` and none configured, the CIDRs of the other network, `mtu_to` of each. Families that the pod has no
-/// address of are left out. Pure.
+/// profile `auto`, none configured and the CIDRs of both known, those of the other network, `mtu_to` of each. Families
+/// that the pod has no address of are left out. Pure.
 [[nodiscard]] PodRoutesWanted pod_routes(const conf::Settings& settings, Network network,
                                          const std::vector<conf::IpPrefix>& addresses,
                                          const std::function<std::uint32_t(const conf::IpPrefix&)>& mtu_to);

@@ -13,12 +13,25 @@ namespace {
 
 using netlink::Rule;
 
+/// A selector of ours is in the configuration, and "not from A" is for everybody else.
+bool is_for_pods(const Rule& rule) { return rule.protocol != netlink::kOurProtocol && !rule.inverted; }
+
 bool is_only(const std::optional<conf::IpPrefix>& prefix, const conf::IpAddr& address) {
   return prefix && prefix->addr == address && prefix->prefix_len == address.bits();
 }
 
 bool has(const std::vector<Rule>& rules, const Rule& rule) {
   return std::find(rules.begin(), rules.end(), rule) != rules.end();
+}
+
+/// Whether a deletion that says all that we know of `rule` takes `other`: what it does not say fits any.
+bool deletion_takes(const Rule& rule, const Rule& other) {
+  return rule.family == other.family && rule.priority == other.priority && rule.table == other.table &&
+         rule.action == other.action && (rule.protocol == 0 || rule.protocol == other.protocol) &&
+         (!rule.from || rule.from == other.from) && (!rule.to || rule.to == other.to) &&
+         (rule.iif.empty() || rule.iif == other.iif) && (rule.oif.empty() || rule.oif == other.oif) &&
+         (rule.mark_mask == 0 || (rule.mark == other.mark && rule.mark_mask == other.mark_mask)) &&
+         (!rule.suppress_prefix_length || rule.suppress_prefix_length == other.suppress_prefix_length);
 }
 
 /// The network has made its own rule for this address and direction meanwhile.
@@ -31,6 +44,12 @@ bool was_replaced(const Rule& old, const std::vector<Rule>& before, const std::v
 }
 
 }  // namespace
+
+bool can_be_deleted(const Rule& rule, const std::vector<Rule>& all) {
+  if (rule.has_more) return false;
+  const auto first = std::find_if(all.begin(), all.end(), [&](const Rule& one) { return deletion_takes(rule, one); });
+  return first != all.end() && *first == rule;
+}
 
 std::string StaleRule::str() const {
   std::string selector;
@@ -45,8 +64,9 @@ std::string StaleRule::str() const {
 
 std::vector<Rule> rules_of(const std::vector<Rule>& rules, const conf::IpAddr& address) {
   std::vector<Rule> out;
-  std::copy_if(rules.begin(), rules.end(), std::back_inserter(out),
-               [&](const Rule& rule) { return is_only(rule.from, address) || is_only(rule.to, address); });
+  std::copy_if(rules.begin(), rules.end(), std::back_inserter(out), [&](const Rule& rule) {
+    return is_for_pods(rule) && (is_only(rule.from, address) || is_only(rule.to, address));
+  });
   return out;
 }
 

@@ -22,7 +22,11 @@ struct StaleRule {
   [[nodiscard]] std::string str() const;  ///< address, table and priority, and how it is removed
 };
 
-/// The rules whose source or destination is `address` alone.
+/// Whether the kernel, asked to delete `rule`, would take it and no other of `all`: it knows rules by what is said of
+/// them, takes the first that fits, and there are selectors that we do not know.
+[[nodiscard]] bool can_be_deleted(const netlink::Rule& rule, const std::vector<netlink::Rule>& all);
+
+/// The rules whose source or destination is `address` alone; none of ours, and no inverted one.
 [[nodiscard]] std::vector<netlink::Rule> rules_of(const std::vector<netlink::Rule>& rules, const conf::IpAddr& address);
 
 /// The priorities at which the plugins of `list` make rules for their own pods.
