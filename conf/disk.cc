@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <memory>
 #include <utility>
@@ -21,6 +22,7 @@
 namespace conf {
 namespace {
 
+constexpr mode_t kProgramMode = 0755;
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirMode = 0700;
 constexpr std::size_t kChunk = std::size_t{64} << 10U;
@@ -303,6 +305,35 @@ bool RealDisk::remove(const std::string& path) {
 
 void RealDisk::rename(const std::string& from, const std::string& to) {
   if (::rename(c_path(from), c_path(to)) != 0) fail("rename", fmt::format("{} to {}", from, to));
+}
+
+void RealDisk::replace_program(const std::string& path, std::string_view bytes) {
+  TempFile temp(path);
+  write_once(temp.fd(), bytes, temp.path());
+  if (::fchmod(temp.fd().get(), kProgramMode) != 0) fail("change mode of", temp.path());
+  sync_fd(temp.fd(), temp.path());
+  temp.publish(path);
+  sync_dir(parent_of(path));
+}
+
+void RealDisk::replace_link(const std::string& path, const std::string& target) {
+  const std::string draft = fmt::format("{}.{}.tmp", path, ::getpid());
+  (void)::unlink(c_path(draft));  // of a process that died here; whatever else is wrong shows in the next line
+  if (::symlink(c_path(target), c_path(draft)) != 0) fail("link", draft);
+  if (::rename(c_path(draft), c_path(path)) != 0) {
+    const int error_number = errno;
+    (void)::unlink(draft.c_str());
+    throw system_error(Code::kIo, "rename", fmt::format("{} to {}", draft, path), error_number);
+  }
+  sync_dir(parent_of(path));
+}
+
+std::optional<std::string> RealDisk::link_target(const std::string& path) {
+  std::array<char, PATH_MAX> buffer;
+  const ssize_t length = ::readlink(c_path(path), buffer.data(), buffer.size());
+  if (length >= 0) return std::string(buffer.data(), static_cast<std::size_t>(length));
+  if (errno == ENOENT || errno == EINVAL || errno == ENOTDIR) return std::nullopt;
+  fail("read link", path);
 }
 
 std::string read_to_end(int fd, std::size_t max_bytes, std::chrono::milliseconds deadline, std::string_view what) {

@@ -57,6 +57,12 @@ class Disk {
   /// False if there was no such file.
   virtual bool remove(const std::string& path) = 0;
   virtual void rename(const std::string& from, const std::string& to) = 0;
+  /// As replace, for a program: 0755, and on disk when this returns. Who runs the old one goes on with it.
+  virtual void replace_program(const std::string& path, std::string_view bytes) = 0;
+  /// A symbolic link to `target` under the name at once, whatever was there but a directory.
+  virtual void replace_link(const std::string& path, const std::string& target) = 0;
+  /// Where the symbolic link leads, to the letter; nothing if there is none of that name.
+  [[nodiscard]] virtual std::optional<std::string> link_target(const std::string& path) = 0;
   /// `bytes` of a regular file from `offset` on; a file that is not there or ends before is an error.
   [[nodiscard]] virtual std::string read_at(const std::string& path, std::uint64_t offset, std::size_t bytes);
 };
@@ -74,6 +80,9 @@ class RealDisk final : public Disk {
   void replace(const std::string& path, std::string_view bytes, Sync sync) override;
   bool remove(const std::string& path) override;
   void rename(const std::string& from, const std::string& to) override;
+  void replace_program(const std::string& path, std::string_view bytes) override;
+  void replace_link(const std::string& path, const std::string& target) override;
+  [[nodiscard]] std::optional<std::string> link_target(const std::string& path) override;
 };
 
 /// Reads `fd` to its end: code 5 past `max_bytes`, on a read error, or if the end has not come by `deadline`.

@@ -178,6 +178,31 @@ TEST_CASE("a link in a circle is an error, not nothing") {
   CHECK(refusal_of([&] { return RealDisk().read(dir / "loop", 1); }).details() == "open " + reason);
 }
 
+TEST_CASE("a program is replaced at once, executable by all, whatever umask says") {
+  const TempDir dir;
+  const mode_t old = ::umask(0077);
+  RealDisk().replace_program(dir / "program", "one");
+  RealDisk().replace_program(dir / "program", "two");
+  (void)::umask(old);
+  CHECK(RealDisk().read(dir / "program", 100) == "two");
+  CHECK((mode_of(dir / "program") & 0777U) == 0755);
+  CHECK(RealDisk().list(dir.path()).size() == 1);  // no temporary file
+}
+
+TEST_CASE("a link is replaced at once, be it a file before, and tells where it leads") {
+  const TempDir dir;
+  CHECK(RealDisk().link_target(dir / "link") == std::nullopt);
+  RealDisk().replace(dir / "link", "a file", conf::Sync::kNo);
+  CHECK(RealDisk().link_target(dir / "link") == std::nullopt);
+  RealDisk().replace_link(dir / "link", "one");
+  RealDisk().replace_link(dir / "link", "two");
+  CHECK(RealDisk().link_target(dir / "link") == "two");
+  CHECK(RealDisk().list(dir.path()).size() == 1);
+  RealDisk().make_dirs(dir / "dir");
+  CHECK(refusal_of([&] { RealDisk().replace_link(dir / "dir", "x"); }).code() == 5);
+  CHECK(RealDisk().list(dir.path()).size() == 2);
+}
+
 TEST_CASE("directories are made with their parents, for root alone, and again without harm") {
   const TempDir dir;
   RealDisk().make_dirs(dir / "a/b//c/");

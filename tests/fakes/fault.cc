@@ -180,6 +180,27 @@ void FaultDisk::replace(const std::string& path, std::string_view bytes, conf::S
   if (sync == conf::Sync::kYes) sync_names_beside(path);
 }
 
+void FaultDisk::replace_program(const std::string& path, std::string_view bytes) {
+  const Harm harm = fate_.step("replace_program " + path);
+  if (harm == Harm::kKill) fate_.die();
+  if (harm == Harm::kFail) throw full("write", path);
+  real_.replace_program(path, bytes);
+  if (harm == Harm::kFailAfter) throw conf::system_error(conf::Code::kIo, "sync", path, EIO);
+}
+
+void FaultDisk::replace_link(const std::string& path, const std::string& target) {
+  const Harm harm = fate_.step("replace_link " + path);
+  if (harm == Harm::kKill) fate_.die();
+  if (harm == Harm::kFail) throw full("link", path);
+  real_.replace_link(path, target);
+  if (harm == Harm::kFailAfter) throw conf::system_error(conf::Code::kIo, "sync", path, EIO);
+}
+
+std::optional<std::string> FaultDisk::link_target(const std::string& path) {
+  look("link_target", path);
+  return real_.link_target(path);
+}
+
 bool FaultDisk::remove(const std::string& path) {
   const Harm harm = fate_.step("remove " + path);
   if (harm == Harm::kKill) fate_.die();

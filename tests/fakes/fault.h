@@ -89,6 +89,9 @@ class FaultDisk final : public conf::Disk {
   void replace(const std::string& path, std::string_view bytes, conf::Sync sync) override;
   bool remove(const std::string& path) override;
   void rename(const std::string& from, const std::string& to) override;
+  void replace_program(const std::string& path, std::string_view bytes) override;
+  void replace_link(const std::string& path, const std::string& target) override;
+  [[nodiscard]] std::optional<std::string> link_target(const std::string& path) override;
 
  private:
   void look(std::string_view operation, const std::string& path);

@@ -46,12 +46,19 @@ class MemoryDisk final : public conf::Disk {
     files_[to] = files_.at(from);
     files_.erase(from);
   }
+  void replace_program(const std::string& path, std::string_view bytes) override { files_[path] = bytes; }
+  void replace_link(const std::string& path, const std::string& target) override { links_[path] = target; }
+  std::optional<std::string> link_target(const std::string& path) override {
+    const auto found = links_.find(path);
+    return found == links_.end() ? std::nullopt : std::optional(found->second);
+  }
 
   /// All that is there, to look at, to damage, and to put back.
   [[nodiscard]] std::map<std::string, std::string>& files() { return files_; }
 
  private:
   std::map<std::string, std::string> files_;
+  std::map<std::string, std::string> links_;
 };
 
 }  // namespace ipam
