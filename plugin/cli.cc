@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/cli.h"
+#include "plugin/install.h"
 
 #include <fmt/format.h>
 
@@ -29,7 +30,7 @@ struct Options {
   ExplainQuery explain;
   GcOptions gc;
   PoolQuery pool;
-  UninstallOptions uninstall;
+  InstallOptions install;
 };
 
 using Run = std::function<Report(const conf::Settings&)>;
@@ -63,7 +64,7 @@ class Parser {
     command("reconcile",
             "put back hostPorts, rules and routes after a firewall was flushed or the configuration changed",
             [this](const conf::Settings& settings) { return reconcile_report(system_, settings, options_.json); });
-    add_uninstall();
+    add_installs();
     add_pool();
     command(
         "version", "this program's version, the CNI versions it speaks, the libraries it was built with",
@@ -155,14 +156,29 @@ class Parser {
         ->excludes(valid);
   }
 
-  void add_uninstall() {
-    CLI::App* sub =
-        command("uninstall", "remove what Crossover put on this node", [this](const conf::Settings& settings) {
-          return uninstall_report(system_, settings, options_.uninstall, options_.json);
-        });
-    sub->add_flag("--coexistence", options_.uninstall.coexistence,
-                  "only its rules, routes and NAT between the networks");
-    sub->add_flag("--dry-run", options_.uninstall.dry_run, "only say what would be removed");
+  using InstallRun = Report (*)(System&, const InstallOptions&, bool);
+  CLI::App* add_install(const std::string& name, const std::string& what, InstallRun report) {
+    CLI::App* sub = command(
+        name, what,
+        [this, report](const conf::Settings&) {
+          options_.install.conf = options_.conf;
+          return report(system_, options_.install, options_.json);
+        },
+        false);
+    sub->add_option("--bin-dir", options_.install.bin_dir, "where the runtime's plugins are")
+        ->type_name("DIR")
+        ->default_val(kDefaultBinDir);
+    sub->add_flag("--dry-run", options_.install.dry_run, "only say what would be done");
+    return sub;
+  }
+
+  void add_installs() {
+    add_install("install", "put Crossover on this node: program, links, and last the conflist", install_report);
+    add_install("uninstall", "hand the node back to its legacy list, once no pod is on the second network",
+                uninstall_report)
+        ->add_flag("--coexistence", options_.install.coexistence,
+                   "only remove rules, routes and NAT between the networks");
+    add_install("retire", "hand the node to Cilium's list, once no pod is on the legacy network", retire_report);
   }
 
   void add_pool() {

@@ -80,8 +80,11 @@ struct CoexistenceView {
 [[nodiscard]] std::vector<std::string> explain_pod_routes(System& system, const conf::Settings& settings,
                                                           const Node& node, Network network);
 
-struct UninstallOptions {
-  bool coexistence = false;
+/// How `install`, `uninstall` and `retire` are asked for.
+struct InstallOptions {
+  std::string conf = kDefaultConf;
+  std::string bin_dir;
+  bool coexistence = false;  ///< uninstall: only rules, routes and NAT
   bool dry_run = false;
 };
 
@@ -93,8 +96,11 @@ struct UninstallOptions {
                                 const std::string& reason, bool json);
 [[nodiscard]] Report gc_report(System& system, const conf::Settings& settings, const GcOptions& options, bool json);
 [[nodiscard]] Report reconcile_report(System& system, const conf::Settings& settings, bool json);
-[[nodiscard]] Report uninstall_report(System& system, const conf::Settings& settings, const UninstallOptions& options,
-                                      bool json);
+[[nodiscard]] Report install_report(System& system, const InstallOptions& options, bool json);
+[[nodiscard]] Report uninstall_report(System& system, const InstallOptions& options, bool json);
+[[nodiscard]] Report retire_report(System& system, const InstallOptions& options, bool json);
+/// `crossover uninstall --coexistence`.
+[[nodiscard]] Report remove_coexistence_report(System& system, const conf::Settings& settings, bool dry_run, bool json);
 [[nodiscard]] Report pool_report(System& system, const PoolQuery& query, bool json);
 [[nodiscard]] Report version_report(bool json);
 

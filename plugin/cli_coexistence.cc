@@ -136,24 +136,19 @@ Report reconcile_report(System& system, const conf::Settings& settings, bool jso
   return {text, status};
 }
 
-Report uninstall_report(System& system, const conf::Settings& settings, const UninstallOptions& options, bool json) {
-  if (!options.coexistence)
-    throw UsedWrongly("this release only removes rules, routes and NAT between the networks: say --coexistence");
+Report remove_coexistence_report(System& system, const conf::Settings& settings, bool dry_run, bool json) {
   CoexistencePlan nothing;
-  const Plumbed plumbed = plumb(system, settings, nothing, options.dry_run);
+  const Plumbed plumbed = plumb(system, settings, nothing, dry_run);
   const int status = plumbed.problems.empty() ? 0 : 1;
   std::vector<std::string> warnings = plumbed.warnings;
   const Node node = look_at_node(system, settings, Copies::kRead, AskAgent::kIfItMatters, settings.agent_timeout);
   if (!look_at_coexistence(system, settings, node).wanted.empty())
     warnings.emplace_back("the configuration still asks for them: the next ADD puts them back");
   if (json)
-    return {dump({{"dryRun", options.dry_run},
-                  {"done", plumbed.done},
-                  {"problems", plumbed.problems},
-                  {"warnings", warnings}}),
+    return {dump({{"dryRun", dry_run}, {"done", plumbed.done}, {"problems", plumbed.problems}, {"warnings", warnings}}),
             status};
   std::string text = plumbed.done.empty() && status == 0 ? "nothing of Crossover's is there\n" : "";
-  text += lines(options.dry_run ? "would " : "", plumbed.done) + lines("problem: ", plumbed.problems);
+  text += lines(dry_run ? "would " : "", plumbed.done) + lines("problem: ", plumbed.problems);
   return {text + lines("warning: ", warnings), status};
 }
 

@@ -141,13 +141,12 @@ std::optional<Attachment> from_agent(System& system, const Node& node, const con
 
 }  // namespace
 
-std::optional<Attachment> read_libcni_cache(std::string_view text, const std::string& file,
-                                            const conf::AttachmentId& id) {
+std::optional<Attachment> read_any_libcni_cache(std::string_view text, const std::string& file) {
   const Object cache = Object::parse(text, file, kMaxCacheBytes);
-  if (conf::string_member(cache, "containerId", file) != id.container_id) return std::nullopt;
-  if (conf::string_member(cache, "ifName", file) != id.ifname) return std::nullopt;
+  const conf::AttachmentId id = {.container_id = conf::string_member(cache, "containerId", file).value_or(""),
+                                 .ifname = conf::string_member(cache, "ifName", file).value_or("")};
   const std::optional<std::string> config = from_base64(conf::string_member(cache, "config", file).value_or(""));
-  if (!config) return std::nullopt;
+  if (!config || id.container_id.empty()) return std::nullopt;
   Attachment out = adopted(id, cached_list(*config, file), fmt::format("no record; {} holds its ADD", file));
   out.netns = conf::string_member(cache, "netns", file).value_or("");
   out.args = joined_args(cache);
@@ -159,6 +158,15 @@ std::optional<Attachment> read_libcni_cache(std::string_view text, const std::st
   out.libcni_cache = file;
   name_pod(out);
   return out;
+}
+
+std::optional<Attachment> read_libcni_cache(std::string_view text, const std::string& file,
+                                            const conf::AttachmentId& id) {
+  // Whose it is comes first: a stranger's configuration need not be one that we can read.
+  const Object cache = Object::parse(text, file, kMaxCacheBytes);
+  if (conf::string_member(cache, "containerId", file) != id.container_id) return std::nullopt;
+  if (conf::string_member(cache, "ifName", file) != id.ifname) return std::nullopt;
+  return read_any_libcni_cache(text, file);
 }
 
 std::optional<Attachment> find_evidence(System& system, const conf::Settings& settings, const conf::Request& request,

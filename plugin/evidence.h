@@ -27,4 +27,7 @@ namespace plugin {
 [[nodiscard]] std::optional<Attachment> read_libcni_cache(std::string_view text, const std::string& file,
                                                           const conf::AttachmentId& id);
 
+/// The same for whichever attachment it is of.
+[[nodiscard]] std::optional<Attachment> read_any_libcni_cache(std::string_view text, const std::string& file);
+
 }  // namespace plugin

@@ -41,6 +41,7 @@ struct Places {
   std::string flannel = "/var/lib/cni/flannel";       ///< flannel's file for each container
   std::string cilium_socket = "/var/run/cilium/cilium.sock";
   std::string sysctl = "/proc/sys";
+  std::string program = "/proc/self/exe";  ///< what `crossover install` puts on the node
   std::string programs = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin";  ///< where iptables may be besides PATH
   std::string plugins = "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni";      ///< where plugins are if nobody says it
 };

@@ -99,6 +99,7 @@ plugin::System Machine::process() {
                      .flannel = dir_ + "/flannel",
                      .cilium_socket = dir_ + "/cilium.sock",
                      .sysctl = dir_ + "/sys",
+                     .program = dir_ + "/crossover.program",
                      .programs = dir_ + "/sbin",
                      .plugins = bin_dir()}};
 }
