@@ -121,7 +121,7 @@ void Cilium::add_chains(const Node& node) const {
   for (const auto& [word, meaning] : {std::pair{"OWN", overlay_.block(node)}, std::pair{"ROUTER", router(node)}})
     for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word))
       text.replace(at, std::string_view(word).size(), meaning);
-  node.must_run({"iptables-restore", "--noflush"}, text);
+  node.must_run({iptables_restore_, "--noflush"}, text);
 }
 
 // cilium-cni stands beside the other plugins as a program that lets ptp work in the datapath's namespace.

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <map>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "integration/labs/network.h"
@@ -17,6 +19,9 @@ namespace lab {
 /// such a device for each pod; here `lxc_pods` stands for all of them.)
 class Cilium final : public Network {
  public:
+  /// `iptables_restore`: the program that makes its chains.
+  explicit Cilium(std::string iptables_restore = "iptables-restore") : iptables_restore_(std::move(iptables_restore)) {}
+
   [[nodiscard]] std::string name() const override { return "cilium"; }
   [[nodiscard]] std::string prefix() const override { return overlay_.prefix; }
   void build(const support::Cluster& cluster) override;
@@ -36,6 +41,7 @@ class Cilium final : public Network {
   void add_chains(const support::Node& node) const;
 
   support::Overlay overlay_{.device = "cilium_vxlan", .prefix = "10.245", .vni = 2, .port = 8473};
+  std::string iptables_restore_;
   std::vector<std::string> reserved_;
   std::map<unsigned, support::Netns> datapaths_;
 };

@@ -7,12 +7,33 @@ namespace lab {
 
 using support::Node;
 
-void masquerade_like_flannel(const Node& node, const support::Overlay& overlay) {
+namespace {
+
+/// The same in a table of flannel's own, with EnableNFTables.
+std::string nft_table(const std::string& all, const std::string& block) {
+  return "table ip flannel-ipv4 {\nchain postrtg {\ntype nat hook postrouting priority srcnat\n"
+         "meta mark & 0x4000 == 0x4000 return\n"
+         "ip saddr " +
+         all + " ip daddr " + all +
+         " return\n"
+         "ip saddr " +
+         all +
+         " ip daddr != 224.0.0.0/4 masquerade fully-random\n"
+         "ip saddr != " +
+         all + " ip daddr " + block +
+         " return\n"
+         "ip saddr != " +
+         all + " ip daddr " + all + " masquerade fully-random\n}\n}\n";
+}
+
+}  // namespace
+
+void masquerade_like_flannel(const Node& node, const support::Overlay& overlay, const std::string& program) {
   const std::string all = overlay.all();
   const std::string rule = "-A FLANNEL-POSTRTG -m comment --comment \"flanneld masq\" ";
   const std::string forward = " -m comment --comment \"flanneld forward\" -j ";
   node.must_run(
-      {"iptables-restore", "--noflush"},
+      {program, "--noflush"},
       "*nat\n:FLANNEL-POSTRTG - [0:0]\n-A POSTROUTING -m comment --comment \"flanneld masq\" -j FLANNEL-POSTRTG\n" +
           rule + "-m mark --mark 0x4000/0x4000 -j RETURN\n" +                                //
           rule + "-s " + all + " -d " + all + " -j RETURN\n" +                               //
@@ -32,8 +53,17 @@ void Flannel::build(const support::Cluster& cluster) {
       for (const Node& other : cluster.nodes())
         if (other.number() != node.number())
           node.net().ip("route add " + overlay_.block(other) + " via " + other.address() + " dev eth0");
-    masquerade_like_flannel(node, overlay_);
+    masquerade(node);
   }
+}
+
+void Flannel::masquerade(const Node& node) const {
+  if (masquerade_ == Masquerade::kNft) {
+    node.must_run({"nft", "-f", "-"}, nft_table(overlay_.all(), overlay_.block(node)));
+    return;
+  }
+  const bool legacy = masquerade_ == Masquerade::kIptablesLegacy;
+  masquerade_like_flannel(node, overlay_, legacy ? "iptables-legacy-restore" : "iptables-restore");
 }
 
 // What flannel's plugin hands to bridge, delegating with the values of /run/flannel/subnet.env.

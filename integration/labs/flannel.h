@@ -9,7 +9,10 @@ namespace lab {
 class Flannel final : public Network {
  public:
   enum class Backend { kVxlan, kHostGateway };
-  explicit Flannel(Backend backend) : backend_(backend) {}
+  /// Who translates addresses: iptables over nf_tables or its own kernel part, or nft as with EnableNFTables.
+  enum class Masquerade { kIptables, kIptablesLegacy, kNft };
+  explicit Flannel(Backend backend, Masquerade masquerade = Masquerade::kIptables)
+      : backend_(backend), masquerade_(masquerade) {}
 
   [[nodiscard]] std::string name() const override;
   [[nodiscard]] std::string prefix() const override { return overlay_.prefix; }
@@ -18,12 +21,16 @@ class Flannel final : public Network {
   [[nodiscard]] std::string translated(const support::Node& from, const support::Node& to) const override;
 
  private:
+  void masquerade(const support::Node& node) const;
+
   Backend backend_;
+  Masquerade masquerade_;
   support::Overlay overlay_{.device = "flannel.1", .prefix = "10.244", .vni = 1, .port = 8472};
 };
 
 /// flanneld's FLANNEL-POSTRTG and FLANNEL-FWD: addresses stay inside the network and are the node's beyond it, both
 /// ways.
-void masquerade_like_flannel(const support::Node& node, const support::Overlay& overlay);
+void masquerade_like_flannel(const support::Node& node, const support::Overlay& overlay,
+                             const std::string& program = "iptables-restore");
 
 }  // namespace lab

@@ -7,7 +7,10 @@ namespace lab {
 
 using Json = nlohmann::json;
 
-Lab::Lab(std::unique_ptr<Network> legacy) : legacy_(std::move(legacy)) { cilium_.reserve(legacy_->cidr()); }
+Lab::Lab(std::unique_ptr<Network> legacy, std::string iptables_restore)
+    : legacy_(std::move(legacy)), cilium_(std::move(iptables_restore)) {
+  cilium_.reserve(legacy_->cidr());
+}
 
 void Lab::build(const support::Cluster& cluster) {
   legacy_->build(cluster);

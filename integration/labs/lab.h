@@ -16,7 +16,8 @@ enum class Preserve { kOff, kToLegacy, kBoth, kToCiliumOnly };
 /// A cluster between two networks: a legacy one, and Cilium beside it on every node.
 class Lab {
  public:
-  explicit Lab(std::unique_ptr<Network> legacy);
+  /// `iptables_restore`: Cilium's.
+  explicit Lab(std::unique_ptr<Network> legacy, std::string iptables_restore = "iptables-restore");
 
   /// As when the second network's agent runs everywhere before the first node is moved.
   void build(const support::Cluster& cluster);
@@ -36,7 +37,8 @@ class Lab {
   Cilium cilium_;
 };
 
-/// The labs by name: flannel, flannel-host-gw, calico, canal. Throws std::invalid_argument.
+/// A lab by its name: one of `lab_names`, or flannel over VXLAN with other means of translation: flannel-nft,
+/// flannel-iptables-legacy (Cilium too). Throws std::invalid_argument.
 [[nodiscard]] Lab lab_named(const std::string& name);
 [[nodiscard]] const std::vector<std::string>& lab_names();
 

@@ -15,6 +15,10 @@ const std::vector<std::string>& lab_names() {
 Lab lab_named(const std::string& name) {
   if (name == "flannel") return Lab(std::make_unique<Flannel>(Flannel::Backend::kVxlan));
   if (name == "flannel-host-gw") return Lab(std::make_unique<Flannel>(Flannel::Backend::kHostGateway));
+  if (name == "flannel-nft") return Lab(std::make_unique<Flannel>(Flannel::Backend::kVxlan, Flannel::Masquerade::kNft));
+  if (name == "flannel-iptables-legacy")
+    return Lab(std::make_unique<Flannel>(Flannel::Backend::kVxlan, Flannel::Masquerade::kIptablesLegacy),
+               "iptables-legacy-restore");
   if (name == "calico") return Lab(std::make_unique<Calico>());
   if (name == "canal") return Lab(std::make_unique<Canal>());
   throw std::invalid_argument("there is no lab '" + name + "'");

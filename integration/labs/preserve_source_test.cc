@@ -73,6 +73,8 @@ TEST_SUITE("labs.preserve-source") {
   TEST_CASE("Calico over VXLAN and Cilium: pods that start later have the MTU of the crossing too") {
     check_from_the_start("calico");
   }
+  TEST_CASE("flannel that masquerades in nft: cases A to G") { check_cases("flannel-nft"); }
+  TEST_CASE("flannel and Cilium with iptables-legacy: cases A to G") { check_cases("flannel-iptables-legacy"); }
   TEST_CASE("Canal and Cilium: cases A to G") { check_cases("canal"); }
   TEST_CASE("Canal and Cilium: pods that start later have the MTU of the crossing too") {
     check_from_the_start("canal");
