@@ -7,6 +7,7 @@ target_link_libraries(recorder PRIVATE project_options nlohmann_json::nlohmann_j
 # The built binary, black box. Every case enters namespaces of its own; needs root.
 include(doctest)
 add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
+  coexistence_test.cc
   concurrency_test.cc
   delegates/recorder_test.cc
   differential/compare.cc

@@ -12,8 +12,10 @@
 
 #include "tests/plugin/fake_server.h"
 
+using plugin::AgentConfig;
 using plugin::AgentHealth;
 using plugin::Endpoint;
+using plugin::parse_agent_config;
 using plugin::parse_health;
 using plugin::SocketAgent;
 using std::chrono::milliseconds;
@@ -146,6 +148,48 @@ TEST_SUITE("plugin.agent") {
     const AgentHealth health = SocketAgent().health(server.path(), milliseconds{50});
     CHECK_FALSE(health.answered);
     CHECK(health.problem == "no answer within 50 ms");
+  }
+
+  TEST_CASE("a recorded configuration tells the mode of IPAM and the MTU of routes, asked for at /v1/config") {
+    const fake::Server server(fake::answer(200, recorded("config.json")));
+    const AgentConfig config = SocketAgent().config(server.path(), kLong);
+    CHECK(config.ipam_mode == "cluster-pool");
+    CHECK(config.route_mtu == 1400);
+    CHECK(server.request().substr(0, 25) == "GET /v1/config HTTP/1.1\r\n");
+  }
+
+  TEST_CASE("what a configuration does not say, or says oddly, is empty") {
+    const auto says = [](const std::string& body, const std::string& mode, std::uint32_t mtu) {
+      CAPTURE(body);
+      const AgentConfig config = parse_agent_config(body);
+      CHECK(config.ipam_mode == mode);
+      CHECK(config.route_mtu == mtu);
+    };
+    says(R"({"status":{"ipam-mode":"eni","routeMTU":9001}})", "eni", 9001);
+    says(R"({"status":{"ipam-mode":"eni"}})", "eni", 0);
+    says(R"({"status":{"ipam-mode":7,"routeMTU":1500}})", "", 1500);
+    for (const std::string mtu : {"0", "-1", "65536", "1e99", "1400.5", "\"1400\"", "null", "[]"})
+      says(R"({"status":{"ipam-mode":"eni","routeMTU":)" + mtu + "}}", "eni", 0);
+    says(R"({"status":{"routeMTU":65535}})", "", 65535);
+    for (const std::string body : {"", "{", "[]", "7", "{}", R"({"status":[]})", R"({"ipam-mode":"eni"})"})
+      says(body, "", 0);
+  }
+
+  TEST_CASE("without an agent, from one that refuses, tears its answer or hangs, there is no configuration") {
+    const auto empty = [](const std::string& socket, milliseconds deadline) {
+      const AgentConfig config = SocketAgent().config(socket, deadline);
+      CHECK(config.ipam_mode.empty());
+      CHECK(config.route_mtu == 0);
+    };
+    scratch::Folder folder;
+    empty(folder.file("cilium.sock"), kLong);
+    const fake::Server refuses(fake::answer(403, recorded("config.json")));
+    empty(refuses.path(), kLong);
+    const std::string whole = fake::answer(200, recorded("config.json"));
+    const fake::Server tears(whole.substr(0, whole.size() / 2));
+    empty(tears.path(), kLong);
+    const fake::Server hangs([](int) { (void)::pause(); });
+    empty(hangs.path(), milliseconds{50});
   }
 
   TEST_CASE("an endpoint is there, is not, or is unknown") {

@@ -46,6 +46,19 @@ TEST_CASE("B6.10 garbage collection waits for calls, and calls for it, calls sha
   CHECK_FALSE(two.a.shared(milliseconds(5)));
 }
 
+TEST_CASE("one changes the node's rules and routes at a time, whatever else is held") {
+  Two two;
+  const std::optional<Locks::Guard> call = two.a.shared(milliseconds(0));
+  const std::optional<Locks::Guard> own = two.a.attachment(kWeb, milliseconds(0));
+  const std::optional<Locks::Guard> log = two.a.housekeeping(milliseconds(0));
+  std::optional<Locks::Guard> held = two.b.plumbing(milliseconds(0));
+  REQUIRE(held);
+  CHECK_FALSE(two.a.plumbing(milliseconds(5)));
+  CHECK(two.b.shared(milliseconds(0)));
+  held.reset();
+  CHECK(two.a.plumbing(milliseconds(0)));
+}
+
 TEST_CASE("a DEL is seen by an ADD that began before it, not by a later one") {
   Two two;
   CHECK_FALSE(two.a.deleted_since(kWeb, 0));
