@@ -9,6 +9,7 @@
 #include "integration/fixture/agent.h"
 #include "integration/labs/aws.h"
 #include "integration/labs/cilium_eni.h"
+#include "integration/labs/isolated.h"
 #include "integration/labs/vpc_stage.h"
 
 // The AWS VPC CNI and Cilium in ENI mode on the same nodes. On node N: lN is aws-cni's with an address of eth0, sN with
@@ -18,13 +19,9 @@ namespace {
 
 using Json = nlohmann::json;
 using lab::Aws;
-using lab::Eni;
 using lab::Vpc;
 
 constexpr const char* kRule = "rule 105: from all to 172.30.0.0/16 lookup main suppress_prefixlength 31 proto 157";
-constexpr const char* kStateDir = "/var/lib/cni/crossover/";
-
-bool isolated() { return lab::be_isolated(), true; }
 
 class EniLab {
  public:
@@ -78,7 +75,7 @@ class EniLab {
     stage().start("c" + number, node, "cilium");
   }
 
-  bool isolated_ = isolated();
+  bool isolated_ = lab::be_isolated();
   fixture::Agent agent_{"/run/cilium-agent/cilium.sock"};
   support::Cluster cluster_{2};
   Aws aws_;
@@ -86,17 +83,137 @@ class EniLab {
   std::optional<lab::VpcStage> stage_;
 };
 
-const Json kVpc = {{"cilium", {{"cidrs", Json::array({Vpc::kCidr})}}}};
+const Json kVpcIsLegacys = {{"legacy", {{"cidrs", Json::array({Vpc::kCidr})}}}};
+const Json kVpcIsCiliums = {{"cilium", {{"cidrs", Json::array({Vpc::kCidr})}}}};
+
+/// `across`: how l1, s1 and c1 see each other; `l_out`, `s_out`, `c_out`: whom they are taken for beyond the VPC.
+std::string expected(const std::string& across, const std::string& l_out, const std::string& s_out,
+                     const std::string& c_out) {
+  const std::string cell = (across + "     ").substr(0, 6);
+  const std::string others = "own   own   own   own   ";
+  return "\n      l1    s1    c1    n1    l2    s2    c2    out\n"
+         "l1    -     own   " +
+         cell + others + l_out + "\n" + "s1    own   -     " + cell + others + s_out + "\n" + "c1    " + cell + cell +
+         "-     " + others + c_out + "\n" + "n1    own   own   own   -     own   own   own   own\n";
+}
+
+void check_next_door(EniLab& lab, const std::string& title) {
+  lab::VpcStage& stage = lab.stage();
+  CHECK(stage.way("c1", stage.address("l1")) == "via 172.30.0.1 dev eth1 table 11");
+  lab.configure(1, kVpcIsLegacys);
+  const Json done = Json::parse(stage.crossover(1, "reconcile --json")).at("coexistence");
+  CHECK(done.at("profile") == "cilium-eni");
+  CHECK(done.at("done") == Json::array({std::string("added ") + kRule}));
+  CHECK(done.at("present") == done.at("wanted"));
+  CHECK(stage.way("c1", stage.address("l1")).starts_with("dev eni"));
+  CHECK(stage.way("c1", stage.address("s1")).starts_with("dev eni"));
+  CHECK(stage.way("c1", stage.address("l2")) == "via 172.30.0.1 dev eth1 table 11");
+  CHECK(stage.way("c1", stage.address("n2")) == "via 172.30.0.1 dev eth1 table 11");
+  const std::uint64_t before = lab.passed(1, 1);
+  CHECK(stage.ask("c1", "l1") == "own");
+  CHECK(stage.ask("s1", "c1") == "own");
+  CAPTURE(title);
+  CHECK(lab.passed(1, 1) == before);  // nothing of it went to the VPC
+}
+
+/// What `reconcile` makes of that configuration.
+std::string profile_with(EniLab& lab, const Json& keys) {
+  lab.configure(1, keys);
+  const Json done = Json::parse(lab.stage().crossover(1, "reconcile --json")).at("coexistence");
+  CHECK(done.at("wanted") == Json::array({kRule}));
+  CHECK(done.at("present") == Json::array({kRule}));
+  return done.at("profile");
+}
+
+/// What the last ADD on node 1 noted.
+std::string last_notes(EniLab& lab) {
+  std::istringstream lines(lab.node(1).read("/var/lib/cni/crossover/events.jsonl"));
+  std::string notes;
+  for (std::string line; std::getline(lines, line);) {
+    const Json event = Json::parse(line);
+    if (event.at("verb") != "ADD") continue;
+    notes.clear();
+    for (const Json& note : event.value("notes", Json::array())) notes += note.get<std::string>() + "\n";
+  }
+  return notes;
+}
+
+/// As cilium#18868 left it: the rule of a former pod whose interface was eth1, with the address that the next pod on
+/// eth2 gets.
+std::string leave_stale_rule(EniLab& lab) {
+  const std::string address = Vpc::eni(lab.node(1), 2).free.front();
+  lab.node(1).net().ip("rule add from " + address + " to 172.30.0.0/16 lookup 11 pref 111 protocol kernel");
+  return address;
+}
 
 }  // namespace
 
 TEST_SUITE("labs.eni") {
-  TEST_CASE("AWS and Cilium in ENI mode") {
+  TEST_CASE("AWS and Cilium in ENI mode: pods of one node reach each other by rule 105, all else goes as before") {
     EniLab lab(true);
-    lab.table("before");
-    lab.configure(1, kVpc);
-    std::cout << lab.stage().crossover(1, "reconcile");
-    std::cout << lab.stage().crossover(1, "status");
-    lab.table("after");
+    CHECK(lab.table("eni, nodes masquerade: before") == expected("lost", "n1", "n1", "n1"));
+    CHECK(lab.stage().way("c1", Vpc::kOutside) == "via 172.30.0.1 dev eth0");
+    check_next_door(lab, "masquerade");
+    CHECK(lab.table("eni, nodes masquerade: after") == expected("own", "n1", "n1", "n1"));
+    CHECK(lab.stage().way("c1", Vpc::kOutside) == "via 172.30.0.1 dev eth0");
+  }
+
+  TEST_CASE("AWS and Cilium in ENI mode: nobody masquerades, and rule 105 leaves what goes outside to the interfaces") {
+    EniLab lab(false);
+    CHECK(lab.table("eni, a gateway of the VPC translates: before") == expected("lost", "own", "own", "own"));
+    CHECK(lab.stage().way("c1", Vpc::kOutside) == "via 172.30.0.1 dev eth1 table 11");
+    check_next_door(lab, "no masquerade");
+    CHECK(lab.table("eni, a gateway of the VPC translates: after") == expected("own", "own", "own", "own"));
+    CHECK(lab.stage().way("c1", Vpc::kOutside) == "via 172.30.0.1 dev eth1 table 11");
+    CHECK(lab.stage().way("s1", Vpc::kOutside) == "via 172.30.0.1 dev eth3 table 4");
+  }
+
+  TEST_CASE("AWS and Cilium in ENI mode: profile auto knows it from the agent or from the node's addresses") {
+    EniLab lab(true);
+    CHECK(profile_with(lab, kVpcIsLegacys) == "cilium-eni");  // the agent says so
+    lab.agent().answer("/v1/config", R"({"status":{"ipam-mode":"cluster-pool"}})");
+    CHECK(profile_with(lab, kVpcIsCiliums) == "cilium-eni");
+    Json keys = kVpcIsCiliums;
+    keys["cilium"]["socket"] = "";
+    CHECK(profile_with(lab, keys) == "cilium-eni");
+    keys = kVpcIsLegacys;
+    keys["cilium"]["socket"] = "";
+    keys["coexistence"] = {{"profile", "cilium-eni"}};
+    CHECK(profile_with(lab, keys) == "cilium-eni");
+  }
+
+  TEST_CASE("cilium#18868: the rule that outlived its pod sends the next pod's packets to the wrong interface") {
+    EniLab lab(true);
+    const std::string address = leave_stale_rule(lab);
+    lab.stage().start("next", 1, "cilium");
+    REQUIRE(lab.stage().address("next") == address);
+    CHECK(lab.stage().ask("next", "l2") == "lost");
+    CHECK(lab.dropped(1, 1) > 0);
+    CHECK(lab.dropped(1, 2) == 0);
+
+    const std::string notes = last_notes(lab);
+    CAPTURE(notes);
+    CHECK(notes.find("was there before " + address +
+                     " was given to this pod: its packets go by table 11 because of priority 111; ") !=
+          std::string::npos);
+    const std::size_t begin = notes.find("`ip ") + 1;
+    lab.node(1).must_run(support::words(notes.substr(begin, notes.find('`', begin) - begin)));
+    CHECK(lab.stage().ask("next", "l2") == "own");
+  }
+
+  TEST_CASE("cilium#18868: with staleRules remove the next pod's packets find their way at once") {
+    EniLab lab(true);
+    const std::string address = leave_stale_rule(lab);
+    lab.configure(1, {{"coexistence", {{"staleRules", "remove"}}}});
+    lab.stage().start("next", 1, "cilium");
+    REQUIRE(lab.stage().address("next") == address);
+    CHECK(lab.stage().ask("next", "l2") == "own");
+    CHECK(lab.stage().way("next", lab.stage().address("l2")) == "via 172.30.0.1 dev eth2 table 12");
+    CHECK(lab.dropped(1, 1) == 0);
+    const std::string notes = last_notes(lab);
+    CAPTURE(notes);
+    CHECK(notes.find("removed rule 111: from " + address + " to 172.30.0.0/16 lookup 11") != std::string::npos);
+    lab.stage().stop("next");
+    CHECK(lab.node(1).net().ip("rule").find(address) == std::string::npos);
   }
 }

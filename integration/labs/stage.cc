@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "integration/labs/isolated.h"
+
 namespace lab {
 namespace {
 
@@ -16,11 +18,6 @@ constexpr std::size_t kLarge = 1400;
 
 std::string one(const std::string& seen, const std::string& own) {
   return seen.empty() ? "lost" : seen == own ? "own" : seen;
-}
-
-bool isolate_once() {
-  static const bool isolated = [] { return support::isolate({"/etc/cni", "/var/lib/cni"}), true; }();
-  return isolated;
 }
 
 }  // namespace
@@ -36,7 +33,7 @@ std::string text(const Seen& seen, const std::string& own) {
 }
 
 Stage::Stage(const std::string& lab, const std::string& bin, Preserve mode)
-    : isolated_(isolate_once()),
+    : isolated_(be_isolated()),
       lab_(lab_named(lab)),
       runtime_(bin + "/libcni-driver", bin + ":/usr/lib/cni"),
       crossover_(bin + "/crossover") {

@@ -39,11 +39,6 @@ std::string way_in(const std::string& answer) {
 
 }  // namespace
 
-void be_isolated() {
-  static const bool isolated = [] { return support::isolate({"/etc/cni", "/var/lib/cni"}), true; }();
-  (void)isolated;
-}
-
 ListFile crossover_list(const Json& keys) {
   Json plugin = keys;
   plugin["type"] = "crossover";

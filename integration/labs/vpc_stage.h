@@ -15,9 +15,6 @@
 // Pods of two networks on the nodes of a VPC, and who reaches whom.
 namespace lab {
 
-/// A process in which namespaces can be made; does its work once.
-void be_isolated();
-
 /// A conflist of crossover with those keys, at the place where it is loaded from.
 [[nodiscard]] ListFile crossover_list(const nlohmann::json& keys);
 
