@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What lies between the networks, through the verbs and the command line.
+// What lies between the networks, through the verbs.
 
 #include "plugin/coexistence_add.h"
 
@@ -13,8 +13,7 @@
 
 #include "plugin/cli.h"
 #include "plugin/commands.h"
-#include "tests/plugin/plans.h"
-#include "tests/plugin/story.h"
+#include "tests/plugin/crossing_nodes.h"
 #include "tests/support/refusal.h"
 
 namespace {
@@ -26,55 +25,20 @@ using fakes::Machine;
 using netlink::Route;
 using netlink::Rule;
 using nlohmann::json;
-using plans::addr;
+using plans::aws_node;
 using plans::cidr;
+using plans::count;
+using plans::flannel_node;
+using plans::kWanted;
+using plans::kWantedText;
+using plans::reconcile;
 using plans::rule_from;
 using plans::rule_to;
-using plans::suppressing;
 using support::check_refusal;
 using support::refusal_of;
 using Strings = std::vector<std::string>;
 
 const std::string kPod = story::kPod;
-const Rule kWanted = suppressing(rule_to(900, "10.245.0.0/16"), 0);
-const std::string kWantedText = "rule 900: from all to 10.245.0.0/16 lookup main suppress_prefixlength 0 proto 157";
-
-void pod_with_default_route(Machine& machine, const std::string& netns) {
-  machine.namespaces.add(netns);
-  Route route;
-  route.dst = cidr("0.0.0.0/0");
-  route.via = addr("10.244.1.1");
-  route.link = 2;  // eth0 will be the second
-  route.protocol = 3;
-  machine.namespaces.fib_of(netns).state.routes = {route};
-}
-
-/// flannel's node: pods behind cni0, Cilium's behind cilium_host with a smaller MTU.
-void flannel_node(Machine& machine) {
-  story::cilium_node(machine);
-  machine.node_state("legacy");
-  pod_with_default_route(machine, kPod);
-  machine.settings.legacy_cidrs = {cidr("10.244.0.0/16")};
-  machine.settings.cilium_cidrs = {cidr("10.245.0.0/16")};
-  fakes::FakeFib& fib = machine.node_fib;
-  const auto add = [&](const std::string& dst, const std::string& name, const std::string& kind, std::uint32_t mtu) {
-    Route route;
-    route.dst = cidr(dst);
-    route.link = fib.add_link(name, kind, mtu);
-    route.protocol = 3;
-    fib.state.routes.push_back(route);
-  };
-  add("10.244.1.0/24", "cni0", "bridge", 1450);
-  add("10.244.2.0/24", "flannel.1", "vxlan", 1450);
-  add("10.245.0.0/16", "cilium_host", "veth", 1400);
-}
-
-/// The same with aws-cni: a plan of one rule under auto.
-void aws_node(Machine& machine) {
-  flannel_node(machine);
-  machine.legacy(R"({"cniVersion":"1.0.0","name":"aws-cni","plugins":[{"type":"aws-cni"}]})");
-  machine.node_fib.add_address(2, "192.0.2.7/24");
-}
 
 /// The notes of the last call.
 Strings notes(Machine& machine) {
@@ -86,13 +50,7 @@ Strings notes(Machine& machine) {
 
 bool has_note(Machine& machine, const std::string& note) {
   const Strings all = notes(machine);
-  for (const std::string& one : all) INFO(one);
   return std::find(all.begin(), all.end(), note) != all.end();
-}
-
-std::size_t count(const Machine& machine, const Rule& rule) {
-  const auto& rules = machine.node_fib.state.rules;
-  return static_cast<std::size_t>(std::count(rules.begin(), rules.end(), rule));
 }
 
 std::optional<plugin::Attachment> record(Machine& machine) { return story::record_in(machine.snapshot()); }
@@ -103,19 +61,6 @@ std::string check(Machine& machine) {
   conf::NetConf netconf = machine.netconf();
   netconf.prev_result = "{}";
   return plugin::check(system, machine.request(conf::Verb::kCheck, story::kId, kPod), netconf);
-}
-
-json status(Machine& machine) {
-  plugin::System system = machine.process();
-  return json::parse(plugin::status_report(system, machine.settings, true).text);
-}
-json explain(Machine& machine) {
-  plugin::System system = machine.process();
-  return json::parse(plugin::explain_report(system, machine.settings, {}, true).text).at("coexistence");
-}
-plugin::Report reconcile(Machine& machine, bool as_json = true) {
-  plugin::System system = machine.process();
-  return plugin::reconcile_report(system, machine.settings, as_json);
 }
 
 TEST_SUITE_BEGIN("plugin.coexistence_add");
@@ -339,94 +284,6 @@ TEST_CASE("a look for stale rules that fails after the pod is attached refuses n
   });
   story::add(machine);
   CHECK(has_note(machine, "no look for stale rules: rules refused: a dump"));
-}
-
-TEST_CASE("explain says the profile and why, which rules an ADD would assert, and in which order to roll out") {
-  Machine machine;
-  aws_node(machine);
-  CHECK(explain(machine) == json({{"profile", "aws-vpc-cni"},
-                                  {"reason", "the legacy list runs aws-cni"},
-                                  {"asserts", {kWantedText}},
-                                  {"podRoutes", {"route to 10.245.0.0/16 with mtu 1400, if the pod's own is larger"}},
-                                  {"advice", json::array()}}));
-  CHECK(count(machine, kWanted) == 0);
-
-  Machine overlay;
-  flannel_node(overlay);
-  overlay.settings.coexistence.pod_routes = {{.dst = cidr("10.245.0.0/16"), .mtu = 1380}};
-  overlay.settings.coexistence.preserve_source = conf::PreserveSource::kToLegacy;
-  const json to_legacy = explain(overlay);
-  CHECK(to_legacy["asserts"] == json({"nat ip saddr 10.245.0.0/16 ip daddr 10.244.0.0/16 snat to ip saddr"}));
-  CHECK(to_legacy["podRoutes"] == json({"route to 10.245.0.0/16 with mtu 1380"}));
-  CHECK(to_legacy["advice"] ==
-        json({"preserveSource to-legacy is safe on any node at any time; once every node has it, `both` may follow"}));
-  overlay.settings.coexistence.preserve_source = conf::PreserveSource::kBoth;
-  CHECK(explain(overlay)["advice"] ==
-        json({"preserveSource both needs at least to-legacy on every node first: until then packets from legacy pods "
-              "here to Cilium pods on a node without it are lost. Back in reverse: to-legacy everywhere, then off"}));
-}
-
-TEST_CASE("status says what is wanted and what is there, and warns of what is in the way or left over") {
-  Machine machine;
-  aws_node(machine);
-  CHECK(status(machine)["coexistence"] == json({{"wanted", {kWantedText}}, {"present", json::array()}}));
-  machine.node_fib.insert(rule_to(900, "10.50.0.0/16", 254, 4));
-  machine.node_fib.insert(rule_to(901, "10.7.0.0/16", 7));
-  machine.write(machine.dir() + "/sys/net/ipv4/ip_forward", "0\n");
-  const json warnings = status(machine)["warnings"];
-  const auto warns = [&](const std::string& text) {
-    CAPTURE(text);
-    CHECK(std::find(warnings.begin(), warnings.end(), json(text)) != warnings.end());
-  };
-  warns(kWantedText + ": another owner has this priority: 900: from all to 10.50.0.0/16 lookup main proto 4");
-  warns(
-      "rule 901: from all to 10.7.0.0/16 lookup 7 proto 157: ours, and no longer asked for; `crossover reconcile` "
-      "removes it");
-  warns("net.ipv4.ip_forward is 0: no packet goes from one network to the other; set it to 1");
-  REQUIRE(machine.node_fib.add(kWanted).ok());
-  CHECK(status(machine)["coexistence"] == json({{"wanted", {kWantedText}}, {"present", {kWantedText}}}));
-}
-
-TEST_CASE("status and explain of a configuration that this node cannot have say so, and fail not") {
-  Machine machine;
-  aws_node(machine);
-  machine.settings.coexistence.preserve_source = conf::PreserveSource::kToLegacy;
-  const json seen = status(machine);
-  CHECK(seen["coexistence"] == json({{"wanted", json::array()}, {"present", json::array()}}));
-  CHECK(seen["warnings"].dump().find("coexistence: invalid configuration: `coexistence.preserveSource` must be off") !=
-        std::string::npos);
-}
-
-TEST_CASE("reconcile puts back and takes away, and says both") {
-  Machine machine;
-  aws_node(machine);
-  machine.node_fib.insert(rule_to(901, "10.7.0.0/16", 7));
-  const plugin::Report report = reconcile(machine);
-  CHECK(report.status == 0);
-  CHECK(json::parse(report.text).at("coexistence") ==
-        json({{"profile", "aws-vpc-cni"},
-              {"done", {"removed rule 901: from all to 10.7.0.0/16 lookup 7 proto 157", "added " + kWantedText}},
-              {"wanted", {kWantedText}},
-              {"present", {kWantedText}},
-              {"problems", json::array()},
-              {"warnings", json::array()}}));
-  CHECK(reconcile(machine, false).text ==
-        "hostPorts: 0 of 0 pods, all in place\ncoexistence: aws-vpc-cni, 1 wanted, 1 in place\n");
-}
-
-TEST_CASE("reconcile that cannot do all says what it did, what not, and ends badly") {
-  Machine machine;
-  aws_node(machine);
-  machine.node_fib.insert(rule_to(901, "10.7.0.0/16", 7));
-  machine.node_fib.fail({.error = EPERM, .what = fakes::FibFault::What::kAddRule, .times = 0});
-  const plugin::Report report = reconcile(machine, false);
-  CHECK(report.status == 1);
-  CHECK(report.text ==
-        "hostPorts: 0 of 0 pods, all in place\n"
-        "coexistence: aws-vpc-cni, 1 wanted, 0 in place\n"
-        "  removed rule 901: from all to 10.7.0.0/16 lookup 7 proto 157\n"
-        "problem: rules and routes between the networks cannot be made: " +
-            kWantedText + ": Operation not permitted; this needs CAP_NET_ADMIN\n");
 }
 
 TEST_CASE("an ADD with a plan that fails or dies anywhere leaves nothing of the pod, and the node as it should be") {
