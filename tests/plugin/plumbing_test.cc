@@ -27,8 +27,6 @@ using support::check_refusal;
 using support::refusal_of;
 using Strings = std::vector<std::string>;
 
-constexpr conf::Code kRefused{plugin::kPlumbing};
-const std::string kMsg = "rules and routes between the networks cannot be made";
 
 Rule with_protocol(Rule rule, std::uint8_t protocol) {
   rule.protocol = protocol;
