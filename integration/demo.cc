@@ -44,7 +44,7 @@ struct Arguments {
 
 constexpr std::string_view kUsage =
     "usage: demo [--network NAME] [--out DIR] [--short] [--fault loss|leak]\n"
-    "  --network  the legacy network: flannel (as usual), flannel-host-gw, calico or canal\n"
+    "  --network  the legacy network: flannel (as usual), flannel-host-gw, calico, canal or aws\n"
     "  --out DIR  where demo.txt, demo.json and demo.svg go (build/demo)\n"
     "  --short    fewer pods, shorter phases\n"
     "  --fault loss|leak\n"

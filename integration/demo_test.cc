@@ -68,6 +68,9 @@ TEST_SUITE("demo") {
   TEST_CASE("a cluster of Canal moves to its second network: no probe lost, nothing left over") {
     check_good({"--network", "canal"});
   }
+  TEST_CASE("a cluster of the AWS VPC CNI moves to its second network: no probe lost, nothing left over") {
+    check_good({"--network", "aws"});
+  }
 
   TEST_CASE("a node that is cut off for a moment makes the demo fail, naming the pairs") {
     const Output out;

@@ -231,6 +231,7 @@ void Migration::judge() {
 
 void Migration::find_leftovers() {
   for (const Node& node : cluster_.nodes()) {
+    node.must_run({options_.crossover, "uninstall", "--coexistence"});  // the node's rules outlive its pods
     const auto found = support::leftovers(node, before_[node.number()], support::node_state(node));
     record_.leftovers.insert(record_.leftovers.end(), found.begin(), found.end());
     check_nothing_recorded(node);

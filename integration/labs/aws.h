@@ -33,6 +33,7 @@ class Aws final : public Network {
   void build(const support::Cluster& cluster) override;
   [[nodiscard]] ListFile list(const support::Node& node) const override;
   [[nodiscard]] std::string translated(const support::Node& from, const support::Node& to) const override;
+  [[nodiscard]] bool needs_cidrs() const override { return true; }
 
   /// After `build`.
   [[nodiscard]] const Vpc& vpc() const { return *vpc_; }

@@ -7,6 +7,7 @@
 
 #include "integration/labs/aws.h"
 #include "integration/labs/isolated.h"
+#include "integration/labs/kube_proxy.h"
 #include "integration/labs/lab.h"
 #include "integration/labs/vpc_stage.h"
 
@@ -24,8 +25,9 @@ constexpr const char* kRule = "rule 900: from all to 10.245.0.0/16 lookup main s
 
 Json keys(bool plumbed) {
   Json cilium = {{"conflist", "/etc/cni/net.d/crossover.d/05-cilium.conflist"}};
-  if (plumbed) cilium["cidrs"] = Json::array({"10.245.0.0/16"});
-  return {{"cilium", cilium}};
+  if (!plumbed) return {{"cilium", cilium}};
+  cilium["cidrs"] = Json::array({"10.245.0.0/16"});
+  return {{"cilium", cilium}, {"legacy", {{"cidrs", Json::array({Vpc::kCidr})}}}};
 }
 
 class AwsLab {
@@ -73,6 +75,38 @@ class AwsLab {
     return "\n" + found;
   }
 
+  /// kube-proxy with a Service of s1 and one of c2. It puts its jump before those of others.
+  void add_services() {
+    services_ = {{.name = "s1", .address = "10.96.0.11", .backend = stage().address("s1"), .node_port = 30011},
+                 {.name = "c2", .address = "10.96.0.12", .backend = stage().address("c2"), .node_port = 30012}};
+    for (const support::Node& node : cluster_.nodes()) {
+      lab::add_kube_proxy(node, services_);
+      for (const std::string where : {"-D PREROUTING", "-I PREROUTING"})
+        node.must_run(
+            {"iptables-restore", "--noflush"},
+            "*nat\n" + where + " -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\nCOMMIT\n");
+      lab::add_pod_services(lab_.cilium().datapath(node), services_);
+    }
+  }
+
+  /// Who sees whom by the first and by the second Service.
+  std::string services(const std::string& title) {
+    std::string found;
+    for (const std::string from : {"l1", "s1", "c1", "n1"}) {
+      found += from;
+      for (const lab::Service& one : services_) found += " " + stage().ask_at(from, one.name, one.address, 80);
+      found += ", ";
+    }
+    for (const support::Node& node : cluster_.nodes()) {
+      found += "out by n" + std::to_string(node.number());
+      for (const lab::Service& one : services_)
+        found += " " + stage().ask_at("out", one.name, node.address(), one.node_port);
+      found += node.number() == 1 ? ", " : "";
+    }
+    std::cout << title << "\n" << found << std::endl;
+    return found;
+  }
+
  private:
   [[nodiscard]] const Vpc& vpc() const { return dynamic_cast<const Aws&>(lab_.legacy()).vpc(); }
 
@@ -88,6 +122,7 @@ class AwsLab {
   support::Cluster cluster_{2};
   lab::Lab lab_;
   std::optional<lab::VpcStage> stage_;
+  std::vector<lab::Service> services_;
 };
 
 /// `found` before and after differ in these only: the others' columns are the same in all cases.
@@ -156,6 +191,28 @@ TEST_SUITE("labs.aws") {
     CHECK(status().at("present") == Json::array({kRule}));
     lab.stage().crossover(1, "uninstall --coexistence");
     CHECK(node.net().ip("rule") == before);
+  }
+
+  TEST_CASE("AWS and Cilium's overlay: Services between pods of secondary interfaces and Cilium's pods") {
+    AwsLab lab(Snat::kNodeNotToCilium);
+    lab.add_services();
+    CHECK(lab.services("aws, Services: before") ==
+          "l1 n1 r1, s1 n1 lost, c1 lost own, n1 own r1, out by n1 n1 r1, out by n2 n2 r2");
+    lab.plumb();
+    CHECK(lab.services("aws, Services: after") ==
+          "l1 n1 r1, s1 n1 r1, c1 n1 own, n1 own r1, out by n1 n1 r1, out by n2 n2 r2");
+  }
+
+  TEST_CASE("AWS and Cilium's overlay: pods that start later know how large a packet may be on its way to Cilium's") {
+    AwsLab lab(Snat::kNodeNotToCilium);
+    lab.plumb();
+    CHECK(lab.stage().send("s1", "c2", 1400) == "lost");
+    lab.stage().start("later", 1, "legacy");
+    CHECK(lab.stage().netns("later").ip("route show 10.245.0.0/16") ==
+          "10.245.0.0/16 via 169.254.1.1 dev eth0 proto 157 mtu 1400 \n");
+    CHECK(lab.stage().send("later", "c2", 1400) == "r1");
+    CHECK(lab.stage().send("later", "l2", 1400) == "own");
+    CHECK(lab.stage().send("c2", "later", 1400) == "n2");
   }
 
   TEST_CASE("AWS and Cilium's overlay: the VPC drops what does not belong to the interface it came from") {

@@ -21,9 +21,12 @@ ListFile Lab::crossover_list(Preserve mode) const {
   Json plugin = {{"type", "crossover"},
                  {"capabilities", {{"portMappings", true}}},
                  {"cilium", {{"conflist", "/etc/cni/net.d/crossover.d/05-cilium.conflist"}}}};
-  if (mode == Preserve::kToLegacy || mode == Preserve::kBoth) {
+  const bool preserve = mode == Preserve::kToLegacy || mode == Preserve::kBoth;
+  if (preserve || legacy_->needs_cidrs()) {
     plugin["legacy"] = {{"cidrs", Json::array({legacy_->cidr()})}};
     plugin["cilium"]["cidrs"] = Json::array({cilium_.cidr()});
+  }
+  if (preserve) {
     plugin["coexistence"] = {{"preserveSource", mode == Preserve::kBoth ? "both" : "to-legacy"}};
   }
   const Json all = {{"cniVersion", "1.0.0"},

@@ -23,7 +23,7 @@ class Lab {
   void build(const support::Cluster& cluster);
   [[nodiscard]] ListFile legacy_list(const support::Node& node) const { return legacy_->list(node); }
   [[nodiscard]] ListFile second_list(const support::Node& node) const { return cilium_.list(node); }
-  /// Off asks for nothing at all; else the list tells both networks' CIDRs too.
+  /// Off asks for nothing that is not needed; else the list tells both networks' CIDRs too.
   [[nodiscard]] ListFile crossover_list(Preserve mode = Preserve::kOff) const;
   /// "legacy" or "second", by a pod's address.
   [[nodiscard]] std::string network_of(const std::string& address) const;
@@ -37,8 +37,8 @@ class Lab {
   Cilium cilium_;
 };
 
-/// A lab by its name: one of `lab_names`, or flannel over VXLAN with other means of translation: flannel-nft,
-/// flannel-iptables-legacy (Cilium too). Throws std::invalid_argument.
+/// A lab by its name: one of `lab_names`; aws, where addresses cannot be preserved; or flannel over VXLAN with other
+/// means of translation: flannel-nft, flannel-iptables-legacy (Cilium too). Throws std::invalid_argument.
 [[nodiscard]] Lab lab_named(const std::string& name);
 [[nodiscard]] const std::vector<std::string>& lab_names();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdexcept>
 
+#include "integration/labs/aws.h"
 #include "integration/labs/calico.h"
 #include "integration/labs/flannel.h"
 #include "integration/labs/lab.h"
@@ -19,6 +20,8 @@ Lab lab_named(const std::string& name) {
   if (name == "flannel-iptables-legacy")
     return Lab(std::make_unique<Flannel>(Flannel::Backend::kVxlan, Flannel::Masquerade::kIptablesLegacy),
                "iptables-legacy-restore");
+  if (name == "aws")
+    return Lab(std::make_unique<Aws>(Aws::Options{.snat = Aws::Snat::kNodeNotToCilium, .on_primary = 1}));
   if (name == "calico") return Lab(std::make_unique<Calico>());
   if (name == "canal") return Lab(std::make_unique<Canal>());
   throw std::invalid_argument("there is no lab '" + name + "'");

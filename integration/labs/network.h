@@ -33,6 +33,9 @@ class Network {
   /// into this network, without anything of ours.
   [[nodiscard]] virtual std::string translated(const support::Node& from, const support::Node& to) const = 0;
 
+  /// Whether Crossover has to know Cilium's CIDR for the two networks to reach each other.
+  [[nodiscard]] virtual bool needs_cidrs() const { return false; }
+
   [[nodiscard]] std::string cidr() const { return prefix() + ".0.0/16"; }
   [[nodiscard]] bool owns(const std::string& address) const { return address.starts_with(prefix() + "."); }
 };

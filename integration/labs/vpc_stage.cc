@@ -86,19 +86,31 @@ void VpcStage::add(const std::string& name, const support::Netns& netns, const s
   call(address, name);
 }
 
-std::string VpcStage::seen(Server& server, const Party& from, const Party& to) const {
-  const std::string who = server.asked_by(*from.netns, to.address, kPort).value_or("lost");
-  if (who == from.address) return "own";
-  const auto known = names_.find(who);
-  return known == names_.end() ? who : known->second;
+std::string VpcStage::seen(const std::optional<std::string>& who, const Party& from) const {
+  if (!who) return "lost";
+  if (*who == from.address) return "own";
+  const auto known = names_.find(*who);
+  return known == names_.end() ? *who : known->second;
 }
 
 std::string VpcStage::ask(const std::string& from, const std::string& to) {
+  return ask_at(from, to, parties_.at(to).address, kPort);
+}
+
+std::string VpcStage::ask_at(const std::string& from, const std::string& to, const std::string& address,
+                             std::uint16_t port) {
   const Party& here = parties_.at(from);
   const Party& there = parties_.at(to);
-  const std::string tcp = seen(*there.tcp, here, there);
-  const std::string udp = seen(*there.udp, here, there);
+  const std::string tcp = seen(there.tcp->asked_by(*here.netns, address, port), here);
+  const std::string udp = seen(there.udp->asked_by(*here.netns, address, port), here);
   return tcp == udp ? tcp : tcp + "/" + udp;
+}
+
+std::string VpcStage::send(const std::string& from, const std::string& to, std::size_t size) {
+  const Party& here = parties_.at(from);
+  const Party& there = parties_.at(to);
+  for (const support::Netns* netns : {here.netns, there.netns}) netns->sysctl("net.ipv4.route.flush", "1");
+  return seen(there.udp->asked_by(*here.netns, there.address, kPort, size), here);
 }
 
 std::string VpcStage::table(const std::vector<std::string>& from, const std::vector<std::string>& to) {

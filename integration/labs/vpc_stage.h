@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +44,11 @@ class VpcStage {
   [[nodiscard]] const support::Netns& netns(const std::string& name) const { return *parties_.at(name).netns; }
   /// By TCP and by UDP: "own" if the other saw the asker's address, else the name of whom he saw, or "lost".
   [[nodiscard]] std::string ask(const std::string& from, const std::string& to);
+  /// The same by another door that leads to `to`.
+  [[nodiscard]] std::string ask_at(const std::string& from, const std::string& to, const std::string& address,
+                                   std::uint16_t port);
+  /// By a single datagram of that size, of whose path nothing is known yet.
+  [[nodiscard]] std::string send(const std::string& from, const std::string& to, std::size_t size);
   /// A line for each of `from`, a column for each of `to`.
   [[nodiscard]] std::string table(const std::vector<std::string>& from, const std::vector<std::string>& to);
   /// "172.30.0.1 dev eth1 table 2": the way of a packet that a pod on its node sends there.
@@ -53,7 +61,7 @@ class VpcStage {
     std::unique_ptr<support::Server> tcp;
     std::unique_ptr<support::Server> udp;
   };
-  [[nodiscard]] std::string seen(support::Server& server, const Party& from, const Party& to) const;
+  [[nodiscard]] std::string seen(const std::optional<std::string>& who, const Party& from) const;
 
   const support::Cluster& cluster_;
   std::string crossover_;
