@@ -244,16 +244,18 @@ TEST_CASE("reconcile puts ports back that a flush of the ruleset took, and CHECK
 
   const Finished put_back = node.command({"reconcile"});
   CHECK(put_back.ok());
-  CHECK(put_back.out == "hostPorts: 1 of 1 pods, put back\n");
+  CHECK(put_back.out == "hostPorts: 1 of 1 pods, put back\ncoexistence: overlay, 0 wanted, 0 in place\n");
   CHECK(pod.is_reached());
   CHECK(node.call("CHECK", "aaaa", pod.netns->path(), with_result).ok());
-  CHECK(node.command({"reconcile"}).out == "hostPorts: 1 of 1 pods, all in place\n");
+  CHECK(node.command({"reconcile"}).out ==
+        "hostPorts: 1 of 1 pods, all in place\ncoexistence: overlay, 0 wanted, 0 in place\n");
 }
 
 TEST_CASE("reconcile on a node without ports makes nothing") {
   Node node;
   node.move_to("legacy");
-  CHECK(node.command({"reconcile"}).out == "hostPorts: 0 of 0 pods, all in place\n");
+  CHECK(node.command({"reconcile"}).out ==
+        "hostPorts: 0 of 0 pods, all in place\ncoexistence: overlay, 0 wanted, 0 in place\n");
   CHECK(node.ruleset().find("crossover") == std::string::npos);
 }
 

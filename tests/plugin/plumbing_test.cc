@@ -27,7 +27,6 @@ using support::check_refusal;
 using support::refusal_of;
 using Strings = std::vector<std::string>;
 
-
 Rule with_protocol(Rule rule, std::uint8_t protocol) {
   rule.protocol = protocol;
   return rule;

@@ -108,6 +108,15 @@ TEST_CASE("a kernel that does not compare suppression: our own rule with another
   CHECK(count(bench, suppressing(wanted, 8)) == 0);
 }
 
+TEST_CASE("on such a kernel no rule that is wanted makes way for another") {
+  Bench bench;
+  const Rule first = suppressing(rule_to(900, "10.245.0.0/16"), 0);
+  bench.plan = plan_of({first, suppressing(first, 8)});
+  bench.machine.node_fib.fail({.error = EEXIST, .what = What::kAddRule, .nth = 2, .times = 0});
+  CHECK(refusal_of([&] { return bench.assert_plan(), 0; }).code() == 11);
+  CHECK(count(bench, first) == 1);
+}
+
 TEST_CASE("somebody who is faster has done our work") {
   Bench bench;
   bench.ask_for_everything();
