@@ -4,7 +4,6 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 
 #include "integration/fixture/agent.h"
 #include "integration/labs/aws.h"
@@ -125,19 +124,6 @@ std::string profile_with(EniLab& lab, const Json& keys) {
   return done.at("profile");
 }
 
-/// What the last ADD on node 1 noted.
-std::string last_notes(EniLab& lab) {
-  std::istringstream lines(lab.node(1).read("/var/lib/cni/crossover/events.jsonl"));
-  std::string notes;
-  for (std::string line; std::getline(lines, line);) {
-    const Json event = Json::parse(line);
-    if (event.at("verb") != "ADD") continue;
-    notes.clear();
-    for (const Json& note : event.value("notes", Json::array())) notes += note.get<std::string>() + "\n";
-  }
-  return notes;
-}
-
 /// As cilium#18868 left it: the rule of a former pod whose interface was eth1, with the address that the next pod on
 /// eth2 gets.
 std::string leave_stale_rule(EniLab& lab) {
@@ -191,7 +177,7 @@ TEST_SUITE("labs.eni") {
     CHECK(lab.dropped(1, 1) > 0);
     CHECK(lab.dropped(1, 2) == 0);
 
-    const std::string notes = last_notes(lab);
+    const std::string notes = lab.stage().last_notes(1);
     CAPTURE(notes);
     CHECK(notes.find("was there before " + address +
                      " was given to this pod: its packets go by table 11 because of priority 111; ") !=
@@ -210,7 +196,7 @@ TEST_SUITE("labs.eni") {
     CHECK(lab.stage().ask("next", "l2") == "own");
     CHECK(lab.stage().way("next", lab.stage().address("l2")) == "via 172.30.0.1 dev eth2 table 12");
     CHECK(lab.dropped(1, 1) == 0);
-    const std::string notes = last_notes(lab);
+    const std::string notes = lab.stage().last_notes(1);
     CAPTURE(notes);
     CHECK(notes.find("removed rule 111: from " + address + " to 172.30.0.0/16 lookup 11") != std::string::npos);
     lab.stage().stop("next");

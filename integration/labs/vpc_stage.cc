@@ -65,6 +65,18 @@ std::string VpcStage::crossover(unsigned number, const std::string& arguments) c
   return node(number).must_run(support::words(crossover_ + " " + arguments));
 }
 
+std::string VpcStage::last_notes(unsigned number) const {
+  std::istringstream lines(node(number).read("/var/lib/cni/crossover/events.jsonl"));
+  std::string notes;
+  for (std::string line; std::getline(lines, line);) {
+    const Json event = Json::parse(line);
+    if (event.at("verb") != "ADD") continue;
+    notes.clear();
+    for (const Json& note : event.value("notes", Json::array())) notes += note.get<std::string>() + "\n";
+  }
+  return notes;
+}
+
 support::Sandbox& VpcStage::start(const std::string& name, unsigned number, const std::string& network) {
   (void)crossover(number, "set " + network + " wanted");
   auto pod = std::make_unique<support::Sandbox>(runtime_.start(node(number), name));

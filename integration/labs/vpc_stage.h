@@ -32,6 +32,8 @@ class VpcStage {
   [[nodiscard]] const support::Node& node(unsigned number) const { return cluster_.nodes().at(number - 1); }
   /// `crossover` on that node; throws unless it ends well.
   std::string crossover(unsigned node, const std::string& arguments) const;
+  /// What the last ADD there noted, one a line.
+  [[nodiscard]] std::string last_notes(unsigned node) const;
   /// Attaches a pod through the node's list; `network`: what its state says.
   support::Sandbox& start(const std::string& name, unsigned node, const std::string& network);
   void stop(const std::string& name);
