@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/sync/keeper.h"
+
+#include <doctest/doctest.h>
+
+#include "plugin/sync/run.h"
+#include "tests/fakes/fault.h"
+#include "tests/support/scratch.h"
+#include "tests/sync/answers.h"
+#include "tests/sync/fake_api.h"
+
+namespace {
+
+using plugin::sync::Answer;
+using plugin::sync::Keeper;
+using plugin::sync::Kind;
+using plugin::sync::Places;
+
+TEST_SUITE_BEGIN("sync.keeper");
+
+const std::string kCilium = "cilium label: io.cilium.migration/cilium-default is true\n";
+const std::string kLegacy = "legacy label: io.cilium.migration/cilium-default is absent\n";
+const std::string kBlocks = "# crossover-sync: CiliumNode node1\n10.245.1.0/24\n";
+
+struct Stage {
+  scratch::Folder folder;
+  conf::RealDisk real;
+  fakes::Fate fate;
+  fakes::FaultDisk disk{real, fate};
+  fakes::FakeApi api;
+  std::vector<std::string> log;
+  bool dry_run = false;
+
+  Stage() { good("true"); }
+  void good(const std::string& label) {
+    list(Kind::kNode, answers::list(Kind::kNode, answers::node(label)));
+    list(Kind::kCiliumNode, answers::list(Kind::kCiliumNode, answers::cilium_node()));
+  }
+  /// From now on; the fake goes on with the last of what it was told.
+  template <typename Reply>
+  void list(Kind kind, const Reply& reply) {
+    api.will_list(kind, reply);
+    if (told[kind]++ != 0) (void)api.get(kind == Kind::kNode ? "nodes" : "ciliumnodes");
+  }
+  std::map<Kind, int> told;
+
+  [[nodiscard]] Places places() const { return {.state_dir = folder.file("state"), .pod_cidrs = {}}; }
+  [[nodiscard]] Keeper keeper() {
+    return {disk, places(), "node1", api.server(), dry_run, [this](const std::string& line) { log.push_back(line); }};
+  }
+  bool once() {
+    Keeper one = keeper();
+    return once(one);
+  }
+  bool once(Keeper& one) {
+    return plugin::sync::run_once(api, one, "node1", [this] { return api.now(); });
+  }
+  [[nodiscard]] std::string file(const std::string& name) {
+    return real.read(places().state_dir + "/" + name, 100'000).value_or("none");
+  }
+  void put(const std::string& name, const std::string& bytes) {
+    real.make_dirs(places().state_dir);
+    real.replace(places().state_dir + "/" + name, bytes, conf::Sync::kNo);
+  }
+  [[nodiscard]] std::string status(const std::string& last, const std::string& problem, const std::string& kept = "") {
+    return R"({"format":1,"node":"node1","server":"https://10.96.0.1:443","lastSuccess":)" + last + R"(,"problem":")" +
+           problem + R"(","kept":[)" + kept + "]}\n";
+  }
+};
+
+TEST_CASE("one look writes the node's state, its podCIDRs and how old they are") {
+  Stage stage;
+  CHECK(stage.once());
+  CHECK(stage.file("node-state") == kCilium);
+  CHECK(stage.file("pod-cidrs") == kBlocks);
+  CHECK(stage.file("sync-status") == stage.status("1763741000000", ""));
+  CHECK(stage.log == std::vector<std::string>{
+                         "wrote " + stage.places().node_state_file() + ": " + kCilium.substr(0, kCilium.size() - 1),
+                         "wrote " + stage.places().pod_cidrs_file() + ": 10.245.1.0/24"});
+}
+
+TEST_CASE("a dry run writes nothing, not even the folder") {
+  Stage stage;
+  stage.dry_run = true;
+  CHECK(stage.once());
+  CHECK_FALSE(stage.real.info(stage.places().state_dir));
+  CHECK(stage.log.front() ==
+        "would write " + stage.places().node_state_file() + ": " + kCilium.substr(0, kCilium.size() - 1));
+}
+
+TEST_CASE("an API server that is down changes neither file; the status says since when") {
+  Stage stage;
+  REQUIRE(stage.once());
+  stage.api.passes(std::chrono::hours{1});
+  stage.list(Kind::kNode, plugin::sync::Reply(std::string("Failed to connect")));
+  CHECK_FALSE(stage.once());
+  CHECK(stage.file("node-state") == kCilium);
+  CHECK(stage.file("pod-cidrs") == kBlocks);
+  CHECK(stage.file("sync-status") == stage.status("1763741000000", "Node: Failed to connect"));
+}
+
+TEST_CASE("a Node that cannot be heard does not keep it from being known that its state is old") {
+  Stage stage;
+  stage.list(Kind::kCiliumNode, Answer{.status = 403, .body = {}});
+  CHECK_FALSE(stage.once());
+  CHECK(stage.file("node-state") == kCilium);
+  CHECK(stage.file("pod-cidrs") == "none");  // the Node's would be wrong if there is a CiliumNode
+  CHECK(stage.file("sync-status") ==
+        stage.status(
+            "0", "CiliumNode: 403: the account may not get, list and watch this; see deploy/ for the rights it needs"));
+}
+
+TEST_CASE("without Cilium the Node's podCIDRs are taken") {
+  Stage stage;
+  stage.list(Kind::kCiliumNode, Answer{.status = 404, .body = "404 page"});
+  CHECK(stage.once());
+  CHECK(stage.file("pod-cidrs") == "# crossover-sync: Node node1\n10.244.1.0/24\n");
+}
+
+TEST_CASE("a node that the API server does not know keeps all it has") {
+  Stage stage;
+  REQUIRE(stage.once());
+  stage.list(Kind::kNode, answers::list(Kind::kNode));
+  CHECK_FALSE(stage.once());
+  CHECK(stage.file("node-state") == kCilium);
+  CHECK(stage.file("sync-status") ==
+        stage.status("1763741000000", "there is no Node node1; everything stays as it is"));
+}
+
+TEST_CASE("an operator's word wins until it is taken back") {
+  Stage stage;
+  REQUIRE(stage.once());
+  stage.put("node-state", "hold firmware\n");
+  CHECK(stage.once());
+  CHECK(stage.file("node-state") == "hold firmware\n");
+  CHECK(stage.file("sync-status") ==
+        stage.status("1763741000000", "",
+                     "\"node-state was not written by crossover-sync and stays; the label says cilium; `crossover set "
+                     "auto` hands it over\""));
+  stage.put("node-state", "auto\n");
+  CHECK(stage.once());
+  CHECK(stage.file("node-state") == kCilium);
+}
+
+/// Changes a file when another one is written beside it.
+class Meddler final : public conf::Disk {
+ public:
+  Meddler(conf::Disk& real, std::string path, std::string bytes)
+      : real_(real), path_(std::move(path)), bytes_(std::move(bytes)) {}
+  std::optional<std::string> read(const std::string& path, std::size_t max) override { return real_.read(path, max); }
+  std::vector<conf::DirEntry> list(const std::string& dir) override { return real_.list(dir); }
+  std::optional<conf::FileInfo> info(const std::string& path) override { return real_.info(path); }
+  void make_dirs(const std::string& dir) override { real_.make_dirs(dir); }
+  bool create(const std::string& path, std::string_view bytes) override { return real_.create(path, bytes); }
+  void append(const std::string& path, std::string_view bytes, conf::Sync sync) override {
+    real_.append(path, bytes, sync);
+    if (path.find("node-state") != std::string::npos) real_.replace(path_, bytes_, conf::Sync::kNo);
+  }
+  void write_at(const std::string& path, std::uint64_t at, std::string_view bytes) override {
+    real_.write_at(path, at, bytes);
+  }
+  void replace(const std::string& path, std::string_view bytes, conf::Sync sync) override {
+    real_.replace(path, bytes, sync);
+  }
+  bool remove(const std::string& path) override { return real_.remove(path); }
+  void rename(const std::string& from, const std::string& to) override { real_.rename(from, to); }
+  void replace_program(const std::string& path, std::string_view bytes) override { real_.replace_program(path, bytes); }
+  void replace_link(const std::string& path, const std::string& target) override { real_.replace_link(path, target); }
+  std::optional<std::string> link_target(const std::string& path) override { return real_.link_target(path); }
+
+ private:
+  conf::Disk& real_;
+  std::string path_;
+  std::string bytes_;
+};
+
+TEST_CASE("an operator who writes while we write wins") {
+  Stage stage;
+  REQUIRE(stage.once());
+  stage.good("");
+  Meddler disk(stage.real, stage.places().node_state_file(), "hold stop everything\n");
+  Keeper keeper(disk, stage.places(), "node1", stage.api.server(), false,
+                [&stage](const std::string& line) { stage.log.push_back(line); });
+  CHECK(stage.once(keeper));
+  CHECK(stage.file("node-state") == "hold stop everything\n");
+  CHECK(stage.log.back() ==
+        stage.places().node_state_file() + " has just been changed by somebody else: looking at it again");
+  CHECK(stage.real.list(stage.places().state_dir).size() == 3);  // nothing temporary
+}
+
+TEST_CASE("a file that cannot be read or written is a problem, and the other one is written") {
+  Stage stage;
+  stage.real.make_dirs(stage.places().node_state_file());  // a folder of that name
+  CHECK_FALSE(stage.once());
+  CHECK(stage.file("pod-cidrs") == kBlocks);
+  CHECK(stage.file("sync-status").find("node-state") != std::string::npos);
+}
+
+TEST_CASE("killed or failed at any step, each file is old or new, and the next run completes it") {
+  Stage count;
+  REQUIRE(count.once());
+  count.good("");
+  count.fate.begin();
+  REQUIRE(count.once());
+  const std::size_t steps = count.fate.steps();
+  REQUIRE(steps > 4);
+  for (const fakes::Harm harm : {fakes::Harm::kKill, fakes::Harm::kFail, fakes::Harm::kFailAfter}) {
+    for (std::size_t at = 1; at <= steps; ++at) {
+      Stage stage;
+      REQUIRE(stage.once());
+      stage.good("");
+      stage.fate.begin(harm, at);
+      try {
+        (void)stage.once();
+      } catch (const fakes::Killed&) {
+        INFO("killed");
+      }
+      INFO(at);
+      const std::string state = stage.file("node-state");
+      CHECK((state == kCilium || state == kLegacy));
+      CHECK(stage.file("pod-cidrs") == kBlocks);
+      stage.fate.begin();
+      CHECK(stage.once());
+      CHECK(stage.file("node-state") == kLegacy);
+    }
+  }
+}
+
+TEST_CASE("after a power cut the node-state is whole") {
+  for (const auto kind : {fakes::FaultDisk::PowerCut::kNothingUnsynced, fakes::FaultDisk::PowerCut::kEmptyFiles}) {
+    Stage stage;
+    REQUIRE(stage.once());
+    stage.disk.sync_all();
+    stage.good("");
+    REQUIRE(stage.once());
+    stage.disk.cut_power(kind);
+    const std::string state = stage.file("node-state");
+    CHECK((state == kCilium || state == kLegacy));
+    CHECK(stage.once());
+    CHECK(stage.file("node-state") == kLegacy);
+  }
+}
+
+TEST_CASE("a status that cannot be understood is written anew; what was there is not made younger") {
+  Stage stage;
+  stage.put("sync-status", "{\"lastSuccess\":77}\n");
+  stage.list(Kind::kNode, plugin::sync::Reply(std::string("down")));
+  CHECK_FALSE(stage.once());
+  CHECK(stage.file("sync-status") == stage.status("77", "Node: down"));
+  stage.put("sync-status", "nonsense");
+  CHECK_FALSE(stage.once());
+  CHECK(stage.file("sync-status") == stage.status("0", "Node: down"));
+}
+
+TEST_CASE("the same problem is told once") {
+  Stage stage;
+  stage.list(Kind::kNode, plugin::sync::Reply(std::string("down")));
+  Keeper keeper = stage.keeper();
+  for (int count = 0; count < 3; ++count) CHECK_FALSE(stage.once(keeper));
+  CHECK(stage.log == std::vector<std::string>{"Node: down"});
+  stage.good("true");
+  CHECK(stage.once(keeper));
+  stage.list(Kind::kNode, plugin::sync::Reply(std::string("down")));
+  CHECK_FALSE(stage.once(keeper));
+  CHECK(stage.log.back() == "Node: down");
+}
+
+TEST_CASE("the podCIDR file can be elsewhere") {
+  Stage stage;
+  Places places = stage.places();
+  places.pod_cidrs = stage.folder.file("run/blocks");
+  Keeper keeper(stage.disk, places, "node1", "s", false, [](const std::string&) {});
+  CHECK(stage.once(keeper));
+  CHECK(stage.real.read(places.pod_cidrs, 1000) == kBlocks);
+  CHECK(stage.file("pod-cidrs") == "none");
+}
+
+TEST_SUITE_END();
+
+TEST_SUITE_BEGIN("sync.run");
+
+void run(Stage& stage) {
+  Keeper keeper = stage.keeper();
+  plugin::sync::run(stage.api, keeper, "node1", 1, [&stage] { return stage.api.now(); });
+}
+
+TEST_CASE("a label that is set and taken away moves the node there and back") {
+  Stage stage;
+  std::vector<std::string> states;
+  const auto look = [&] { states.push_back(stage.file("node-state")); };
+  stage.api.then(look);
+  stage.api.then(
+      [&] { stage.api.says(Kind::kNode, answers::event("MODIFIED", answers::node("", "10.244.1.0/24", "101"))); });
+  stage.api.then(look);
+  stage.api.then(
+      [&] { stage.api.says(Kind::kNode, answers::event("MODIFIED", answers::node("true", "10.244.1.0/24", "102"))); });
+  stage.api.then(look);
+  run(stage);
+  CHECK(states == std::vector<std::string>{kCilium, kLegacy, kCilium});
+}
+
+TEST_CASE("both are followed, each from its own resource version") {
+  Stage stage;
+  stage.api.then([] {});
+  run(stage);
+  CHECK(stage.api.calls() ==
+        std::vector<std::string>{"list Node", "list CiliumNode", "watch Node 100", "watch CiliumNode 100"});
+}
+
+TEST_CASE("new podCIDRs of the CiliumNode are written") {
+  Stage stage;
+  stage.api.then([] {});  // listed; the streams open now
+  stage.api.then([&] {
+    stage.api.says(Kind::kCiliumNode, answers::event("MODIFIED", answers::cilium_node("10.245.9.0/24", "101")));
+  });
+  stage.api.then([] {});
+  run(stage);
+  CHECK(stage.file("pod-cidrs") == "# crossover-sync: CiliumNode node1\n10.245.9.0/24\n");
+}
+
+TEST_CASE("crossover set auto is noticed while the API server says nothing") {
+  Stage stage;
+  stage.put("node-state", "hold\n");
+  stage.api.then([] {});
+  stage.api.then([&] { stage.put("node-state", "auto\n"); });
+  stage.api.then([] {});
+  run(stage);
+  CHECK(stage.file("node-state") == kCilium);
+  for (const std::chrono::milliseconds wait : stage.api.waits()) CHECK(wait <= std::chrono::seconds{30});
+}
+
+TEST_CASE("an API server that is down from the start is asked again, ever more seldom") {
+  Stage stage;
+  stage.list(Kind::kNode, plugin::sync::Reply(std::string("down")));
+  stage.list(Kind::kCiliumNode, plugin::sync::Reply(std::string("down")));
+  stage.api.forget();
+  for (int count = 0; count < 400; ++count) stage.api.then([] {});
+  const auto began = stage.api.now().since_boot;
+  run(stage);
+  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(stage.api.now().since_boot - began).count();
+  CHECK(minutes > 60);
+  CHECK(stage.api.calls().size() < 2 * (10 + 2 * static_cast<std::size_t>(minutes)));
+  CHECK(stage.file("node-state") == "none");
+  CHECK(stage.file("sync-status") == stage.status("0", "Node: down; CiliumNode: down"));
+}
+
+TEST_CASE("asked to end during a list, nothing is written") {
+  Stage stage;
+  stage.api.set_stopped();
+  run(stage);
+  CHECK(stage.api.calls().empty());
+  CHECK_FALSE(stage.once());
+  CHECK(stage.file("node-state") == "none");
+}
+
+TEST_SUITE_END();
+
+}  // namespace
