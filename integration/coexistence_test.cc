@@ -275,4 +275,31 @@ TEST_SUITE("coexistence") {
     stage.configure(R"("coexistence":{"profile":"none","routes":[{"dst":"10.7.0.0/16","dev":"up9","table":300}]})");
     CHECK(refused("c3") == "`coexistence.routes`: there is no device up9 on this node");
   }
+
+  TEST_CASE("a rule of an address's former pod is named, and removed alone where that was asked for") {
+    const Stage stage;
+    const json result = {{"cniVersion", "1.0.0"}, {"ips", {{{"address", "10.0.9.9/24"}}}}};
+    stage.node.plugins().script("bridge", json{{"ADD", {{"stdout", result.dump()}}}}.dump());
+    shell(
+        "ip rule add from 10.0.9.8 to 10.0.0.0/16 lookup 11 priority 111 proto kernel;"
+        "ip rule add from 10.0.9.0/24 to 10.0.0.0/16 lookup 11 priority 111 proto kernel");
+    const std::string with_others = Stage::everything();
+    shell("ip rule add from 10.0.9.9 to 10.0.0.0/16 lookup 11 priority 111 proto kernel");
+    const std::string with_stale = Stage::everything();
+    const auto events = [&] { return fixture::read_file(stage.node.state_dir() / "events.jsonl"); };
+
+    stage.configure(R"("coexistence":{"profile":"none","staleRules":"off"})");
+    stage.must_add("c1");
+    CHECK(events().find("10.0.9.9 was given") == std::string::npos);
+    stage.configure(R"("coexistence":{"profile":"none"})");
+    stage.must_add("c2");
+    CHECK(
+        events().find("rule 111: from 10.0.9.9 to 10.0.0.0/16 lookup 11 proto 2 was there before 10.0.9.9 was given to "
+                      "this pod: its packets go by table 11 because of priority 111") != std::string::npos);
+    CHECK(Stage::everything() == with_stale);
+    stage.configure(R"("coexistence":{"profile":"none","staleRules":"remove"})");
+    stage.must_add("c3");
+    CHECK(Stage::everything() == with_others);
+    CHECK(events().find("removed rule 111: from 10.0.9.9 to 10.0.0.0/16 lookup 11 proto 2") != std::string::npos);
+  }
 }
