@@ -180,7 +180,7 @@ TEST_CASE("a ruleset that changes meanwhile is looked at again, and one that nev
   }
 }
 
-TEST_CASE("an answer that was lost is looked for, done or not done") {
+TEST_CASE("a batch whose answer was lost is looked for, done or not done") {
   for (const bool after_effect : {true, false})
     for (const bool removal : {false, true}) {
       Nat nat;
