@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "integration/support/server.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -11,44 +9,15 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "integration/support/socket_address.h"
+
 namespace support {
 namespace {
 
 constexpr int kPatience = 700;  // milliseconds, for what is to be lost
 
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  [[nodiscard]] sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
-};
-
 void require(bool good, const char* what) {
   if (!good) throw std::runtime_error(std::string(what) + ": " + std::strerror(errno));
-}
-
-Address address_of(const std::string& text, std::uint16_t port) {
-  Address out;
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&out.storage);
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.storage);
-  if (::inet_pton(AF_INET, text.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(port);
-    out.size = sizeof(*v4);
-  } else {
-    require(::inet_pton(AF_INET6, text.c_str(), &v6->sin6_addr) == 1, text.c_str());
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(port);
-    out.size = sizeof(*v6);
-  }
-  return out;
-}
-
-std::string text_of(const sockaddr_storage& storage) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  const void* bytes = storage.ss_family == AF_INET
-                          ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr)
-                          : static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr);
-  return ::inet_ntop(storage.ss_family, bytes, text.data(), text.size());
 }
 
 bool ready(const conf::UniqueFd& fd, short what) {
@@ -78,8 +47,8 @@ conf::UniqueFd socket_in(const Netns& netns, int family, int type) {
 }
 
 Server::Server(const Netns& netns, int type, const std::string& address, std::uint16_t port) : type_(type) {
-  Address own = address_of(address, port);
-  fd_ = socket_in(netns, own.storage.ss_family, type);
+  SocketAddress own = socket_address(address, port);
+  fd_ = socket_in(netns, own.family(), type);
   const int on = 1;
   require(::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0, "SO_REUSEADDR");
   require(::bind(fd_.get(), own.get(), own.size) == 0, "bind");
@@ -88,8 +57,8 @@ Server::Server(const Netns& netns, int type, const std::string& address, std::ui
 
 std::optional<std::string> Server::asked_by(const Netns& client, const std::string& address, std::uint16_t port,
                                             std::size_t size) {
-  Address to = address_of(address, port);
-  const conf::UniqueFd fd = socket_in(client, to.storage.ss_family, type_);
+  SocketAddress to = socket_address(address, port);
+  const conf::UniqueFd fd = socket_in(client, to.family(), type_);
   const int connected = ::connect(fd.get(), to.get(), to.size);
   if (connected != 0 && errno != EINPROGRESS) return std::nullopt;
   return type_ == SOCK_STREAM ? accepted(fd) : received(fd, size);
@@ -102,7 +71,7 @@ std::optional<std::string> Server::accepted(const conf::UniqueFd& client) {
   const conf::UniqueFd mine(::accept4(fd_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC));
   require(mine.get() >= 0, "accept");
   require(::send(mine.get(), "x", 1, MSG_NOSIGNAL) == 1, "send");
-  return answer_on(client) ? std::optional(text_of(peer)) : std::nullopt;
+  return answer_on(client) ? std::optional(address_text(peer)) : std::nullopt;
 }
 
 std::optional<std::string> Server::received(const conf::UniqueFd& client, std::size_t size) {
@@ -117,7 +86,7 @@ std::optional<std::string> Server::received(const conf::UniqueFd& client, std::s
   answer.assign(size, 'x');
   const ssize_t sent = ::sendto(fd_.get(), answer.data(), size, 0, reinterpret_cast<sockaddr*>(&peer), peer_size);
   require(sent == static_cast<ssize_t>(size), "sendto");
-  return answer_on(client) ? std::optional(text_of(peer)) : std::nullopt;
+  return answer_on(client) ? std::optional(address_text(peer)) : std::nullopt;
 }
 
 }  // namespace support
