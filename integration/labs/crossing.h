@@ -2,22 +2,13 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "integration/labs/stage.h"
 
 namespace lab {
 
-/// Who asks whom, in words: a line for each.
-struct Table {
-  std::string title;
-  std::vector<std::string> lines;
-
-  [[nodiscard]] std::string text() const;
-};
-
-/// Everybody asks everybody else but hosts each other: "l1 -> c2 10.245.1.254", see `text` of Seen.
-[[nodiscard]] Table cross(Stage& stage, const std::string& title, Size size);
+/// Everybody asks everybody else but hosts each other; the text of a Matrix.
+[[nodiscard]] std::string cross(Stage& stage, const std::string& title, Size size);
 
 /// What `cross` has to give when those are the modes of node 1 and node 2. `pod_routes`: legacy pods know the MTU of
 /// their way to Cilium's pods.
@@ -27,6 +18,6 @@ struct Expected {
   bool pod_routes = false;
   Size size = Size::kSmall;
 };
-[[nodiscard]] Table expected(Stage& stage, const std::string& title, const Expected& how);
+[[nodiscard]] std::string expected(Stage& stage, const std::string& title, const Expected& how);
 
 }  // namespace lab

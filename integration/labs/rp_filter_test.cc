@@ -3,7 +3,7 @@
 
 #include <iostream>
 
-#include "integration/labs/crossing.h"
+#include "integration/labs/stage.h"
 
 // What a strict or loose rp_filter does to the crossings: recorded with real Cilium. A pod's packet beyond Cilium's
 // network comes in by a device without an address, for which loose is as strict.

@@ -2,8 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <iostream>
+#include <vector>
 
-#include "integration/labs/crossing.h"
+#include "integration/labs/stage.h"
 
 // Services of kube-proxy and host ports between the two networks: whom the pod behind them sees.
 
@@ -13,7 +14,18 @@ using lab::Preserve;
 using lab::Seen;
 using lab::Size;
 using lab::Stage;
-using lab::Table;
+
+/// Who asks whom, in words: a line for each.
+struct Table {
+  std::string title;
+  std::vector<std::string> lines;
+
+  [[nodiscard]] std::string text() const {
+    std::string out = title + "\n";
+    for (const std::string& line : lines) out += "  " + line + "\n";
+    return out;
+  }
+};
 
 /// Pods, nodes and a machine outside ask a Service of a legacy pod on node 1 and one of a Cilium pod on node 2.
 Table ask_services(Stage& stage, const std::string& title) {

@@ -25,9 +25,11 @@ std::string one(const std::string& seen, const std::string& own) {
 std::string text(const Seen& seen, const std::string& own) {
   const std::string tcp = one(seen.tcp, own);
   const std::string udp = one(seen.udp, own);
+  const std::string icmp = one(seen.icmp, own);
   const std::string large = one(seen.large, own);
   std::string out = tcp;
   if (udp != tcp) out += ", udp " + udp;
+  if (icmp != udp) out += ", icmp " + icmp;
   if (large != udp) out += ", 1400 bytes " + large;
   return out;
 }
@@ -64,7 +66,8 @@ void Stage::start_pods(const Node& node, Preserve mode) {
 
 void Stage::add(Party party) {
   servers_.emplace(party.name, Servers{Server(*party.netns, SOCK_STREAM, party.address, kPort),
-                                       Server(*party.netns, SOCK_DGRAM, party.address, kPort)});
+                                       Server(*party.netns, SOCK_DGRAM, party.address, kPort),
+                                       support::EchoListener(*party.netns, party.address)});
   parties_.push_back(std::move(party));
 }
 
@@ -75,7 +78,9 @@ const Party& Stage::party(const std::string& name) const {
 }
 
 Seen Stage::ask(const std::string& from, const std::string& to, Size size) {
-  return ask(*party(from).netns, to, party(to).address, kPort, size);
+  Seen seen = ask(*party(from).netns, to, party(to).address, kPort, size);
+  seen.icmp = servers_.at(to).icmp.asked_by(*party(from).netns).value_or("");
+  return seen;
 }
 
 Seen Stage::ask(const support::Netns& from, const std::string& to, const std::string& address, std::uint16_t port,
@@ -84,7 +89,8 @@ Seen Stage::ask(const support::Netns& from, const std::string& to, const std::st
   Seen seen;
   seen.tcp = servers.tcp.asked_by(from, address, port).value_or("");
   seen.udp = servers.udp.asked_by(from, address, port).value_or("");
-  if (size == Size::kSmall) return seen.large = seen.udp, seen;
+  seen.icmp = seen.large = seen.udp;
+  if (size == Size::kSmall) return seen;
   for (const support::Netns* netns : {&from, party(to).netns}) netns->sysctl("net.ipv4.route.flush", "1");
   seen.large = servers.udp.asked_by(from, address, port, kLarge).value_or("");
   return seen;

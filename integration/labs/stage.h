@@ -8,25 +8,28 @@
 
 #include "integration/labs/kube_proxy.h"
 #include "integration/labs/lab.h"
+#include "integration/support/echo.h"
 #include "integration/support/runtime.h"
 #include "integration/support/server.h"
 
 // Two nodes of a lab with a pod of each network on both, and everybody asking everybody.
 namespace lab {
 
-/// How much is asked: one byte by TCP and UDP, or also a datagram of 1400 bytes of whose path nothing is known yet.
+/// How much is asked: one byte by TCP and UDP and an echo, or also a datagram of 1400 bytes of whose path nothing is
+/// known yet.
 enum class Size { kSmall, kAll };
 
-/// Whom the one who was asked took the other for; empty if there was no answer.
+/// Whom the one who was asked took the other for; empty if there was no answer. What is not asked is as with UDP.
 struct Seen {
   std::string tcp;
   std::string udp;
+  std::string icmp;
   std::string large;
 
   bool operator==(const Seen&) const = default;
 };
 
-/// "own" if all three saw the pod's own address, "lost", else what each of them saw.
+/// "own" if all of them saw the pod's own address, "lost", else what each of them saw.
 [[nodiscard]] std::string text(const Seen& seen, const std::string& own);
 
 enum class Kind { kLegacy, kCilium, kHost };
@@ -54,7 +57,7 @@ class Stage {
   [[nodiscard]] const std::vector<Party>& parties() const { return parties_; }
   [[nodiscard]] const Party& party(const std::string& name) const;
 
-  /// Asks at the other's own address, or at another that leads to it.
+  /// Asks at the other's own address; or, TCP and UDP only, at another that leads to it.
   [[nodiscard]] Seen ask(const std::string& from, const std::string& to, Size size);
   [[nodiscard]] Seen ask(const support::Netns& from, const std::string& to, const std::string& address,
                          std::uint16_t port, Size size);
@@ -74,6 +77,7 @@ class Stage {
   struct Servers {
     support::Server tcp;
     support::Server udp;
+    support::EchoListener icmp;
   };
   void start_pods(const support::Node& node, Preserve mode);
   void add(Party party);
