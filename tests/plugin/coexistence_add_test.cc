@@ -130,6 +130,15 @@ TEST_CASE("warnings of the plan are notes of the ADD") {
   CHECK(has_note(machine, "`cilium.cidrs` is empty: on AWS it says which addresses must be reached by the main table"));
 }
 
+TEST_CASE("the address that every node's cilium_host has in cilium.cidrs does not make them the VPC's") {
+  Machine machine;
+  aws_node(machine);
+  machine.node_fib.add_address(machine.node_fib.link("cilium_host").value().index, "10.245.1.254/32");
+  story::add(machine);
+  CHECK(has_note(machine, "added " + kWantedText));
+  CHECK(count(machine, kWanted) == 1);
+}
+
 TEST_CASE("looks that fail refuse no pod that needs no rule") {
   Machine machine;
   flannel_node(machine);
