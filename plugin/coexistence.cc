@@ -113,6 +113,11 @@ class Planning {
                                     [this](const IpPrefix& cidr) { return holds_node(cidr, facts_.node_addresses); });
     if (in_vpc) return choose(Profile::kCiliumEni, "this node has an address in cilium.cidrs: they are the VPC's");
     choose(Profile::kAwsVpcCni, "the legacy list runs aws-cni");
+    plan_.guessed = facts_.agent_silent;
+    if (plan_.guessed)
+      plan_.warnings.emplace_back(
+          "the agent does not say whether its ipam-mode is eni: until it does, no rule is removed; or set "
+          "`coexistence.profile`");
   }
 
   /// What a profile cannot be without: under `auto` a warning, else a refusal.

@@ -19,6 +19,7 @@ struct CoexistenceFacts {
   bool legacy_is_aws = false;     ///< the legacy list runs aws-cni
   bool legacy_is_calico = false;  ///< it runs calico: Calico itself, or Canal
   std::string ipam_mode;          ///< the agent's ("eni"); empty if nobody asked or it did not say
+  bool agent_silent = false;      ///< there is an agent, and it did not say its ipam-mode
   std::vector<conf::IpPrefix> node_addresses;
 };
 
@@ -40,6 +41,7 @@ struct CoexistencePlan {
   std::vector<netlink::Rule> rules;              ///< by priority; protocol kOurProtocol
   std::vector<conf::RouteSetting> routes;
   std::vector<KeptSource> kept_sources;
+  bool guessed = false;  ///< the agent could still say that another profile is right: nothing may be removed
   std::vector<std::string> warnings;  ///< what could not be planned under `auto`, and the cure
 
   [[nodiscard]] bool empty() const { return rules.empty() && routes.empty() && kept_sources.empty(); }

@@ -43,7 +43,9 @@ CoexistenceFacts coexistence_facts(System& system, const conf::Settings& setting
   const std::optional<netlink::Link> cilium_host = system.fib.link("cilium_host");
   for (const netlink::LinkAddress& one : system.fib.addresses())
     if (!cilium_host || one.link != cilium_host->index) out.node_addresses.push_back(one.address);
-  if (!node.socket.empty()) out.ipam_mode = system.agent.config(node.socket, settings.agent_timeout).ipam_mode;
+  if (node.socket.empty()) return out;
+  out.ipam_mode = system.agent.config(node.socket, settings.agent_timeout).ipam_mode;
+  out.agent_silent = out.ipam_mode.empty();
   return out;
 }
 

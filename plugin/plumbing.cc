@@ -160,7 +160,7 @@ std::vector<std::string> Plumbing::assert_on(const PlumbingSeen& seen, const Loc
 
 std::vector<std::string> Plumbing::reconcile(const Locks& locks, conf::Millis wait, bool dry_run) {
   if (dry_run) return would_do();
-  settle(Surplus::kGoes, locks, wait);
+  settle(plan_.guessed ? Surplus::kStays : Surplus::kGoes, locks, wait);
   return done_;
 }
 
@@ -182,7 +182,11 @@ void Plumbing::settle(Surplus surplus, const Locks& locks, conf::Millis wait) {
 
 std::vector<std::string> Plumbing::would_do() {
   std::vector<std::string> out;
-  const PlumbingChange todo = plumbing_change(plan_, look(true));
+  PlumbingChange todo = plumbing_change(plan_, look(true));
+  if (plan_.guessed) {
+    todo.surplus_rules.clear();
+    todo.surplus_routes.clear();
+  }
   for (const Rule& rule : todo.surplus_rules) out.push_back("remove " + rule_text(rule));
   for (const Route& route : todo.surplus_routes) out.push_back("remove route " + route_text(route));
   for (const Route& route : todo.missing_routes) out.push_back("add route " + route_text(route));
@@ -291,8 +295,9 @@ std::vector<Plumbing::Item> Plumbing::items(const PlumbingSeen& seen) const {
 }
 
 std::vector<std::string> Plumbing::surplus(const PlumbingSeen& seen) const {
-  const PlumbingChange change = plumbing_change(plan_, seen);
   std::vector<std::string> out;
+  if (plan_.guessed) return out;
+  const PlumbingChange change = plumbing_change(plan_, seen);
   for (const Rule& rule : change.surplus_rules) out.push_back(rule_text(rule));
   for (const Route& route : change.surplus_routes) out.push_back("route " + route_text(route));
   const bool all_kept = seen.kept.kept.size() == plan_.kept_sources.size();

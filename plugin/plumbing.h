@@ -64,8 +64,8 @@ class Plumbing {
   /// Adds what is missing; nothing is removed but what is ours, outdated and in the way of that. What was done. Code
   /// kPlumbing naming what cannot be made, who is in the way and the cure; 11 if somebody keeps removing it.
   std::vector<std::string> assert_on(const PlumbingSeen& seen, const Locks& locks, conf::Millis wait);
-  /// Adds what is missing and removes what is ours and not asked for; otherwise as assert_on. With `dry_run` what would
-  /// be done, without a lock.
+  /// Adds what is missing and, unless the plan is guessed, removes what is ours and not asked for; otherwise as
+  /// assert_on. With `dry_run` what would be done, without a lock.
   std::vector<std::string> reconcile(const Locks& locks, conf::Millis wait, bool dry_run);
   /// One line for each change so far, also of those before an error.
   [[nodiscard]] const std::vector<std::string>& done() const { return done_; }

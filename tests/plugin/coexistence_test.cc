@@ -112,6 +112,21 @@ TEST_CASE("auto chooses cilium-eni when the agent says so, and when this node ha
         Profile::kCiliumEni);
 }
 
+TEST_CASE("while the agent does not say its ipam-mode, auto beside aws-cni is a guess, and says so") {
+  CoexistenceFacts silent = on_aws();
+  silent.agent_silent = true;
+  const CoexistencePlan guess = plan_coexistence(settings({}, {"10.245.0.0/16"}), silent);
+  CHECK(guess.profile == Profile::kAwsVpcCni);
+  CHECK(guess.guessed);
+  REQUIRE(guess.warnings.size() == 1);
+  CHECK(guess.warnings[0].find("until it does, no rule is removed") != std::string::npos);
+  // What the node itself shows is no guess, nor is what was asked for.
+  CHECK_FALSE(plan_coexistence(settings({}, {"10.0.0.0/16"}), silent).guessed);
+  Settings asked = settings({}, {"10.245.0.0/16"});
+  asked.coexistence.profile = Profile::kAwsVpcCni;
+  CHECK_FALSE(plan_coexistence(asked, silent).guessed);
+}
+
 TEST_CASE("a profile that is asked for is taken, whatever the node looks like") {
   const CoexistenceFacts aws = on_aws({"10.0.1.5/24"}, "eni");
   for (const Profile profile : {Profile::kOverlay, Profile::kNone}) {

@@ -53,6 +53,7 @@ inline void aws_node(Machine& machine) {
   flannel_node(machine);
   machine.legacy(R"({"cniVersion":"1.0.0","name":"aws-cni","plugins":[{"type":"aws-cni"}]})");
   machine.node_fib.add_address(2, "192.0.2.7/24");
+  machine.agent.settings.ipam_mode = "cluster-pool";
 }
 
 inline std::size_t count(const Machine& machine, const netlink::Rule& rule) {

@@ -206,6 +206,22 @@ TEST_CASE("our own route of an earlier configuration is replaced, with ADD and w
   }
 }
 
+TEST_CASE("reconcile removes nothing while the plan is guessed") {
+  plans::Bench bench;
+  bench.ask_for_everything();
+  bench.assert_plan();
+  const auto before = bench.machine.node_fib.state;
+  bench.plan.rules.clear();
+  bench.plan.routes.clear();
+  bench.plan.guessed = true;
+  bench.reconcile();
+  CHECK(bench.machine.node_fib.state == before);
+  CHECK(bench.done.empty());
+  bench.plan.guessed = false;
+  bench.reconcile();
+  CHECK(bench.done.size() == 6);
+}
+
 TEST_CASE("reconcile follows a change of the configuration exactly") {
   Bench bench;
   bench.ask_for_everything();
