@@ -81,3 +81,15 @@ target_link_libraries(reference_ports_tests PRIVATE integration_support project_
   nlohmann_json::nlohmann_json)
 add_dependencies(reference_ports_tests crossover)
 doctest_discover_tests(reference_ports_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)
+
+# crossover-sync beside a stand-in for the API server, and behind openssl's TLS.
+if(TARGET crossover_sync)
+  add_executable(sync_integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
+    fixture/api_server.cc
+    sync_test.cc)
+  target_compile_definitions(sync_integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  target_link_libraries(sync_integration_tests PRIVATE integration_support project_options doctest::doctest
+    nlohmann_json::nlohmann_json)
+  add_dependencies(sync_integration_tests crossover crossover_sync)
+  doctest_discover_tests(sync_integration_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)
+endif()
