@@ -11,7 +11,7 @@
 namespace plugin::sync {
 namespace {
 
-constexpr std::size_t kMaxSmallFile = 64 * 1024;
+constexpr std::size_t kMaxSmallFile = std::size_t{64} << 10;
 
 std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');

@@ -98,14 +98,12 @@ int run(const Options& options) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int parse_and_run(int argc, char** argv) {
   Options options;
   CLI::App app{"Mirrors this node's label io.cilium.migration/cilium-default and its podCIDRs from the API server",
                "crossover-sync"};
+  add_options(app, options);
   try {
-    add_options(app, options);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsedWrongly;  // --help and --version end here too
@@ -114,13 +112,19 @@ int main(int argc, char** argv) {
     say("--node (or NODE_NAME) must be a node's name, as `kubectl get nodes` shows it");
     return kUsedWrongly;
   }
+  return run(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    return run(options);
+    return parse_and_run(argc, argv);
   } catch (const conf::CniError& error) {
-    say(error.what());
+    (void)std::fprintf(stderr, "crossover-sync: %s\n", error.what());
     return error.code() == static_cast<unsigned>(conf::Code::kInvalidConfig) ? kUsedWrongly : 1;
   } catch (const std::exception& error) {
-    say(error.what());
+    (void)std::fprintf(stderr, "crossover-sync: %s\n", error.what());
     return 1;
   }
 }

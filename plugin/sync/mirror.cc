@@ -17,7 +17,7 @@ bool is_ours(const NodeStateFile& file) {
       return true;
     case FileWord::kLegacy:
     case FileWord::kCilium:
-      return std::string_view(file.reason).starts_with(kReasonMark);
+      return file.reason.starts_with(kReasonMark);
     case FileWord::kHold:
       return false;  // with whatever reason: it may be a file that is torn
   }
@@ -60,13 +60,13 @@ Mirrored mirror_label(const std::optional<std::string>& text, const std::optiona
 Mirrored mirror_blocks(const std::optional<std::string>& text, std::string_view node,
                        const std::optional<Seen>& cilium_node, const std::optional<Seen>& kubernetes_node) {
   if (!cilium_node && !kubernetes_node) return {{}, "there is neither a CiliumNode nor a Node: the podCIDR file stays"};
-  if (text && !std::string_view(*text).starts_with(kFileMark))
+  if (text && !text->starts_with(kFileMark))
     return {{}, "the podCIDR file was not written by crossover-sync and stays; remove it to hand it over"};
   const Kind kind = cilium_node ? Kind::kCiliumNode : Kind::kNode;
   const ipam::Reading& reading = cilium_node ? cilium_node->blocks : kubernetes_node->blocks;
   if (const std::string* problem = std::get_if<std::string>(&reading))
     return {{}, fmt::format("the podCIDR file stays: {}", *problem)};
-  if (kind == Kind::kNode && text && std::string_view(*text).starts_with(head_of(Kind::kCiliumNode, node)))
+  if (kind == Kind::kNode && text && text->starts_with(head_of(Kind::kCiliumNode, node)))
     return {{}, "there is no CiliumNode any more: its podCIDRs stay; remove the file to take the Node's"};
   const std::string wanted = file_of(kind, node, std::get<ipam::Answer>(reading));
   if (text == wanted) return {};

@@ -42,7 +42,7 @@ std::string text_of(const Object& part, std::string_view key) {
 
 // Opaque to us, but it becomes part of the next target.
 std::string version_of(const Object& metadata, std::string_view what) {
-  const std::string version = text_of(metadata, "resourceVersion");
+  std::string version = text_of(metadata, "resourceVersion");
   const bool good =
       !version.empty() && version.size() <= kMaxVersion && std::all_of(version.begin(), version.end(), [](char c) {
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
