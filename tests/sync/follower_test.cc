@@ -120,7 +120,7 @@ TEST_CASE("410 as a status and as an event mean that it is listed again") {
   }
 }
 
-TEST_CASE("401 is tried once more at once, since the token is read again; then it waits") {
+TEST_CASE("401 is tried once more at once, since the token is read again, and then it waits") {
   Stage stage;
   stage.follow();
   stage.ends(401);
@@ -213,7 +213,7 @@ TEST_CASE("no right to see CiliumNodes is no answer") {
         "CiliumNode: 403: the account may not get, list and watch this; see deploy/ for the rights it needs");
 }
 
-TEST_CASE("a stream that breaks goes on where it was; one that cannot begin lists again") {
+TEST_CASE("a stream that breaks goes on where it was, one that cannot begin lists again") {
   Stage stage;
   stage.follow();
   stage.hears(answers::bookmark(Kind::kNode, "150"));

@@ -88,7 +88,7 @@ TEST_CASE("a dry run writes nothing, not even the folder") {
         "would write " + stage.places().node_state_file() + ": " + kCilium.substr(0, kCilium.size() - 1));
 }
 
-TEST_CASE("an API server that is down changes neither file; the status says since when") {
+TEST_CASE("an API server that is down changes neither file, and the status says since when") {
   Stage stage;
   REQUIRE(stage.once());
   stage.api.passes(std::chrono::hours{1});
@@ -241,7 +241,7 @@ TEST_CASE("after a power cut the node-state is whole") {
   }
 }
 
-TEST_CASE("a status that cannot be understood is written anew; what was there is not made younger") {
+TEST_CASE("a status that cannot be understood is written anew, and what was there is not made younger") {
   Stage stage;
   stage.put("sync-status", "{\"lastSuccess\":77}\n");
   stage.list(Kind::kNode, plugin::sync::Reply(std::string("down")));
