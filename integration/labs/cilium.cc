@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "integration/labs/cilium.h"
 
+#include "integration/labs/ipv6.h"
 #include "integration/labs/plugin_list.h"
 
 namespace lab {
@@ -16,7 +17,8 @@ constexpr const char* kPodsPair = "0e:c1:00:00:00:02";
 
 std::string tunnel_mac(const Node& node) { return "0e:c1:00:00:01:" + std::to_string(10 + node.number()); }
 
-// Of the agent's chains those that pods' packets meet. OWN: the node's block, ROUTER: cilium_host's address.
+// Of the agent's chains those that pods' packets meet, in either family. OWN: the node's block, ROUTER: cilium_host's
+// address.
 constexpr const char* kChains =
     "*raw\n:CILIUM_PRE_raw - [0:0]\n:CILIUM_OUTPUT_raw - [0:0]\n"
     "-I PREROUTING -j CILIUM_PRE_raw\n"
@@ -41,10 +43,19 @@ constexpr const char* kChains =
     "-A CILIUM_POST_nat -s OWN ! -d OWN ! -o cilium_+ -j MASQUERADE\n"
     "-A CILIUM_POST_nat -m mark --mark 0xa00/0xe00 -j ACCEPT\n"
     "-A CILIUM_POST_nat ! -s OWN ! -d OWN -o cilium_host -j SNAT --to-source ROUTER\n"
-    "-A CILIUM_POST_nat -s 127.0.0.1/32 -o cilium_host -j SNAT --to-source ROUTER\n"
+    "-A CILIUM_POST_nat -s LOOPBACK -o cilium_host -j SNAT --to-source ROUTER\n"
     "-A CILIUM_POST_nat -o cilium_host -m mark --mark 0xf00/0xf00 -m conntrack --ctstate DNAT -j SNAT "
     "--to-source ROUTER\n"
     "COMMIT\n";
+
+std::string chains(const std::string& block, const std::string& router, const std::string& loopback) {
+  std::string text = kChains;
+  for (const auto& [word, meaning] :
+       {std::pair{"OWN", block}, std::pair{"ROUTER", router}, std::pair{"LOOPBACK", loopback}})
+    for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word))
+      text.replace(at, std::string_view(word).size(), meaning);
+  return text;
+}
 
 std::string pair(const std::string& here, const std::string& there, const Netns& netns, const std::string& mac) {
   return "link add " + here + " mtu 1450 address " + mac + " type veth peer name " + there + " mtu 1450 address " +
@@ -65,11 +76,13 @@ void Cilium::build(const support::Cluster& cluster) {
     add_routes(cluster, node);
     join_tunnel(cluster, node);
     add_chains(node);
+    if (dual_) build6(cluster, node);
   }
 }
 
 void Cilium::add_devices(const Node& node) {
   const Netns& datapath = datapaths_.emplace(node.number(), node.name() + "-datapath").first->second;
+  if (dual_) forward_ipv6(datapath);
   for (const std::string scope : {"all", "default"}) datapath.sysctl("net.ipv4.conf." + scope + ".rp_filter", "0");
   datapath.sysctl("net.ipv4.ip_forward", "1");
   datapath.sysctl("net.ipv4.conf.all.send_redirects", "0");
@@ -117,22 +130,56 @@ void Cilium::join_tunnel(const support::Cluster& cluster, const Node& node) cons
 }
 
 void Cilium::add_chains(const Node& node) const {
-  std::string text = kChains;
-  for (const auto& [word, meaning] : {std::pair{"OWN", overlay_.block(node)}, std::pair{"ROUTER", router(node)}})
-    for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word))
-      text.replace(at, std::string_view(word).size(), meaning);
-  node.must_run({iptables_restore_, "--noflush"}, text);
+  node.must_run({iptables_restore_, "--noflush"}, chains(overlay_.block(node), router(node), "127.0.0.1/32"));
+}
+
+std::string Cilium::translated6(const Node& from, const Node&) const { return router6(from); }
+
+void Cilium::build6(const support::Cluster& cluster, const Node& node) const {
+  add_routes6(cluster, node);
+  join_tunnel6(cluster, node);
+  node.must_run({"ip6tables-restore", "--noflush"}, chains(block6(node), router6(node), "::1/128"));
+}
+
+// Without a next hop: for IPv6 the kernel takes no address of its own as one.
+void Cilium::add_routes6(const support::Cluster& cluster, const Node& node) const {
+  const std::string by_router = " dev cilium_host proto kernel src " + router6(node);
+  std::vector<std::string> lines = {"addr add " + router6(node) + "/128 dev cilium_host nodad",
+                                    "rule add from all lookup local pref 100",
+                                    "rule del pref 0",
+                                    "rule add fwmark 0x200/0xf00 lookup 2004 pref 9",
+                                    "route add local default dev lo table 2004 proto kernel",
+                                    "route add " + block6(node) + by_router};
+  for (const Node& other : cluster.nodes())
+    if (other.number() != node.number()) lines.push_back("route add " + block6(other) + by_router + " mtu 1400");
+  ip6(node.net(), lines);
+}
+
+void Cilium::join_tunnel6(const support::Cluster& cluster, const Node& node) const {
+  std::vector<std::string> lines = {"route add default dev to_host", "route add default dev cilium_net table 100",
+                                    "rule add iif cilium_vxlan to " + router6(node) + " lookup 100"};
+  for (const Node& other : cluster.nodes()) {
+    if (other.number() == node.number()) continue;
+    lines.push_back("neigh add " + router6(other) + " lladdr " + tunnel_mac(other) + " dev cilium_vxlan nud permanent");
+    lines.push_back("route add " + block6(other) + " via " + router6(other) + " dev cilium_vxlan onlink");
+  }
+  ip6(datapath(node), lines);
 }
 
 // cilium-cni stands beside the other plugins as a program that lets ptp work in the datapath's namespace.
 ListFile Cilium::list(const Node& node) const {
   Json reserved = Json::array();
   for (const std::string& cidr : reserved_) reserved.push_back(cidr);
-  const Json ipam = {{"type", "crossover-ipam"},
-                     {"podCIDRs", Json::array({overlay_.block(node)})},
-                     {"clusterPool", {{"ipv4", {{"cidrs", Json::array({overlay_.all()})}, {"maskSize", 24}}}}},
-                     {"reservedCIDRs", reserved},
-                     {"routes", Json::array({Json{{"dst", "0.0.0.0/0"}}})}};
+  Json ipam = {{"type", "crossover-ipam"},
+               {"podCIDRs", Json::array({overlay_.block(node)})},
+               {"clusterPool", {{"ipv4", {{"cidrs", Json::array({overlay_.all()})}, {"maskSize", 24}}}}},
+               {"reservedCIDRs", reserved},
+               {"routes", Json::array({Json{{"dst", "0.0.0.0/0"}}})}};
+  if (dual_) {
+    ipam["podCIDRs"].push_back(block6(node));
+    ipam["clusterPool"]["ipv6"] = {{"cidrs", Json::array({cidr6()})}, {"maskSize", 64}};
+    ipam["routes"].push_back({{"dst", "::/0"}});
+  }
   const Json plugin = {{"type", "cilium-stand-in"},
                        {"datapath", "/run/netns/" + node.name() + "-datapath"},
                        {"mtu", 1450},

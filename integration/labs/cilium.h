@@ -24,13 +24,18 @@ class Cilium final : public Network {
 
   [[nodiscard]] std::string name() const override { return "cilium"; }
   [[nodiscard]] std::string prefix() const override { return overlay_.prefix; }
+  [[nodiscard]] std::string prefix6() const override { return dual_ ? "fd00:10:245" : ""; }
   void build(const support::Cluster& cluster) override;
   [[nodiscard]] ListFile list(const support::Node& node) const override;
   [[nodiscard]] std::string translated(const support::Node& from, const support::Node& to) const override;
+  [[nodiscard]] std::string translated6(const support::Node& from, const support::Node& to) const override;
 
   [[nodiscard]] const support::Netns& datapath(const support::Node& node) const { return datapaths_.at(node.number()); }
   /// cilium_host's address.
   [[nodiscard]] std::string router(const support::Node& node) const;
+  [[nodiscard]] std::string router6(const support::Node& node) const { return address6_of(node, "fe"); }
+  /// Before `build`: its pods have IPv6 too, in the same tunnel.
+  void add_ipv6() { dual_ = true; }
   /// CIDRs that the node's block must not be mistaken for part of: of the legacy networks.
   void reserve(const std::string& cidr) { reserved_.push_back(cidr); }
 
@@ -39,9 +44,13 @@ class Cilium final : public Network {
   void add_routes(const support::Cluster& cluster, const support::Node& node) const;
   void join_tunnel(const support::Cluster& cluster, const support::Node& node) const;
   void add_chains(const support::Node& node) const;
+  void build6(const support::Cluster& cluster, const support::Node& node) const;
+  void add_routes6(const support::Cluster& cluster, const support::Node& node) const;
+  void join_tunnel6(const support::Cluster& cluster, const support::Node& node) const;
 
   support::Overlay overlay_{.device = "cilium_vxlan", .prefix = "10.245", .vni = 2, .port = 8473};
   std::string iptables_restore_;
+  bool dual_ = false;
   std::vector<std::string> reserved_;
   std::map<unsigned, support::Netns> datapaths_;
 };

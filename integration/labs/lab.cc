@@ -10,6 +10,9 @@ using Json = nlohmann::json;
 Lab::Lab(std::unique_ptr<Network> legacy, std::string iptables_restore)
     : legacy_(std::move(legacy)), cilium_(std::move(iptables_restore)) {
   cilium_.reserve(legacy_->cidr());
+  if (legacy_->prefix6().empty()) return;
+  cilium_.reserve(legacy_->cidr6());
+  cilium_.add_ipv6();
 }
 
 void Lab::build(const support::Cluster& cluster) {
@@ -25,6 +28,10 @@ ListFile Lab::crossover_list(Preserve mode) const {
   if (preserve || legacy_->needs_cidrs()) {
     plugin["legacy"] = {{"cidrs", Json::array({legacy_->cidr()})}};
     plugin["cilium"]["cidrs"] = Json::array({cilium_.cidr()});
+    if (!legacy_->prefix6().empty()) {
+      plugin["legacy"]["cidrs"].push_back(legacy_->cidr6());
+      plugin["cilium"]["cidrs"].push_back(cilium_.cidr6());
+    }
   }
   if (preserve) {
     plugin["coexistence"] = {{"preserveSource", mode == Preserve::kBoth ? "both" : "to-legacy"}};

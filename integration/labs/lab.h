@@ -13,7 +13,8 @@ namespace lab {
 /// What the nodes' configuration asks for: `coexistence.preserveSource`, and the half of it that does not exist.
 enum class Preserve { kOff, kToLegacy, kBoth, kToCiliumOnly };
 
-/// A cluster between two networks: a legacy one, and Cilium beside it on every node.
+/// A cluster between two networks: a legacy one, and Cilium beside it on every node, with
+/// the same families.
 class Lab {
  public:
   /// `iptables_restore`: Cilium's.
@@ -38,7 +39,8 @@ class Lab {
 };
 
 /// A lab by its name: one of `lab_names`; aws, where addresses cannot be preserved; or flannel over VXLAN with other
-/// means of translation: flannel-nft, flannel-iptables-legacy (Cilium too). Throws std::invalid_argument.
+/// means of translation: flannel-nft, flannel-iptables-legacy (Cilium too); or, with IPv6 on both
+/// sides, flannel-dual. Throws std::invalid_argument.
 [[nodiscard]] Lab lab_named(const std::string& name);
 [[nodiscard]] const std::vector<std::string>& lab_names();
 

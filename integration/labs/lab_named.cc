@@ -20,6 +20,9 @@ Lab lab_named(const std::string& name) {
   if (name == "flannel-iptables-legacy")
     return Lab(std::make_unique<Flannel>(Flannel::Backend::kVxlan, Flannel::Masquerade::kIptablesLegacy),
                "iptables-legacy-restore");
+  if (name == "flannel-dual")
+    return Lab(
+        std::make_unique<Flannel>(Flannel::Backend::kVxlan, Flannel::Masquerade::kIptables, Flannel::Families::kDual));
   if (name == "aws")
     return Lab(std::make_unique<Aws>(Aws::Options{.snat = Aws::Snat::kNodeNotToCilium, .on_primary = 1}));
   if (name == "calico") return Lab(std::make_unique<Calico>());

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "integration/labs/crossing.h"
 
@@ -10,7 +11,9 @@
 
 namespace {
 
+using Json = nlohmann::json;
 using lab::Expected;
+using lab::Family;
 using lab::Preserve;
 using lab::Size;
 using lab::Stage;
@@ -35,7 +38,7 @@ const std::vector<Case>& cases() {
 }
 
 void check(Stage& stage, const std::string& title, const Expected& how) {
-  const std::string found = lab::cross(stage, title, how.size);
+  const std::string found = lab::cross(stage, title, how.size, how.family);
   std::cout << found << std::flush;
   CHECK(found == lab::expected(stage, title, how));
 }
@@ -47,6 +50,44 @@ void check_cases(const std::string& name) {
     stage.plumb(2, one.node2);
     check(stage, name + ": " + one.name,
           {.node1 = one.node1, .node2 = one.node2, .pod_routes = false, .size = one.size});
+  }
+}
+
+/// What `crossover status` calls wanted and present, which must be the same.
+Json in_place(const Stage& stage, unsigned number) {
+  const Json view = Json::parse(stage.status(number)).at("coexistence");
+  CHECK(view.at("wanted") == view.at("present"));
+  return view.at("present");
+}
+
+/// Of both families, as `status` says it.
+Json kept(Preserve mode) {
+  Json out = Json::array();
+  if (mode == Preserve::kOff) return out;
+  for (const std::string family : {"ip", "ip6"}) {
+    const bool v4 = family == "ip";
+    const std::string legacy = v4 ? "10.244.0.0/16" : "fd00:10:244::/56";
+    const std::string cilium = v4 ? "10.245.0.0/16" : "fd00:10:245::/56";
+    const auto rule = [&](const std::string& from, const std::string& to) {
+      return "nat " + family + " saddr " + from + " " + family + " daddr " + to + " snat to " + family + " saddr";
+    };
+    out.push_back(rule(cilium, legacy));
+    if (mode == Preserve::kBoth) out.push_back(rule(legacy, cilium));
+  }
+  return out;
+}
+
+/// The cases that matter to an operator, in one lab and in both families.
+void check_dual(Stage& stage) {
+  for (const Case& one : cases()) {
+    if (std::string("ABDE").find(one.name[0]) == std::string::npos) continue;
+    stage.plumb(1, one.node1);
+    stage.plumb(2, one.node2);
+    for (const auto& [number, mode] : {std::pair{1U, one.node1}, std::pair{2U, one.node2}})
+      CHECK(in_place(stage, number) == kept(mode));
+    for (const Family family : {Family::kIpv6, Family::kIpv4})
+      check(stage, stage.lab().legacy().name() + (family == Family::kIpv4 ? ", IPv4: " : ", IPv6: ") + one.name,
+            {.node1 = one.node1, .node2 = one.node2, .pod_routes = false, .size = Size::kSmall, .family = family});
   }
 }
 
@@ -84,6 +125,10 @@ TEST_SUITE("labs.preserve-source") {
   TEST_CASE("flannel over host-gw and Cilium: cases A to G") { check_cases("flannel-host-gw"); }
   TEST_CASE("flannel over host-gw and Cilium: pods that start later have the MTU of the crossing too") {
     check_from_the_start("flannel-host-gw");
+  }
+  TEST_CASE("flannel and Cilium in both families: cases A, B, D and E come out the same with IPv6") {
+    Stage stage("flannel-dual", BIN_DIR);
+    check_dual(stage);
   }
   TEST_CASE("Calico over VXLAN and Cilium: cases A to G come out as they were recorded") { check_cases("calico"); }
   TEST_CASE("Calico over VXLAN and Cilium: pods that start later have the MTU of the crossing too") {

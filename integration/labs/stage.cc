@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "integration/labs/ipv6.h"
 #include "integration/labs/isolated.h"
 
 namespace lab {
@@ -42,7 +43,8 @@ Stage::Stage(const std::string& lab, const std::string& bin, Preserve mode)
   lab_.build(cluster_);
   for (const Node& node : cluster_.nodes()) {
     start_pods(node, mode);
-    add({"n" + std::to_string(node.number()), Kind::kHost, &node, &node.net(), node.address()});
+    add({"n" + std::to_string(node.number()), Kind::kHost, &node, &node.net(), node.address(),
+         lab_.cilium().prefix6().empty() ? "" : address6(node)});
   }
 }
 
@@ -56,19 +58,26 @@ void Stage::start_pods(const Node& node, Preserve mode) {
   for (const Kind kind : {Kind::kLegacy, Kind::kCilium}) {
     node.must_run({crossover_, "set", kind == Kind::kLegacy ? "legacy" : "cilium", "a pod of it is wanted"});
     const std::string name = (kind == Kind::kLegacy ? "l" : "c") + std::to_string(node.number());
-    Party pod{.name = name, .kind = kind, .node = &node, .netns = nullptr, .address = {}};
+    Party pod{.name = name, .kind = kind, .node = &node, .netns = nullptr, .address = {}, .address6 = {}};
     pods_.push_back(std::make_unique<support::Sandbox>(runtime_.start(node, name, host_port(pod), kPort)));
     pod.netns = pods_.back()->netns.get();
     pod.address = pods_.back()->address;
+    pod.address6 = pods_.back()->address6;
     add(std::move(pod));
   }
 }
 
 void Stage::add(Party party) {
-  servers_.emplace(party.name, Servers{Server(*party.netns, SOCK_STREAM, party.address, kPort),
-                                       Server(*party.netns, SOCK_DGRAM, party.address, kPort),
-                                       support::EchoListener(*party.netns, party.address)});
+  serve(party, Family::kIpv4);
+  if (!party.address6.empty()) serve(party, Family::kIpv6);
   parties_.push_back(std::move(party));
+}
+
+void Stage::serve(const Party& party, Family family) {
+  const std::string& address = party.at(family);
+  servers_.emplace(std::pair{party.name, family}, Servers{Server(*party.netns, SOCK_STREAM, address, kPort),
+                                                          Server(*party.netns, SOCK_DGRAM, address, kPort),
+                                                          support::EchoListener(*party.netns, address)});
 }
 
 const Party& Stage::party(const std::string& name) const {
@@ -77,24 +86,28 @@ const Party& Stage::party(const std::string& name) const {
   return *found;
 }
 
-Seen Stage::ask(const std::string& from, const std::string& to, Size size) {
-  Seen seen = ask(*party(from).netns, to, party(to).address, kPort, size);
-  seen.icmp = servers_.at(to).icmp.asked_by(*party(from).netns).value_or("");
+Seen Stage::ask(const std::string& from, const std::string& to, Size size, Family family) {
+  Seen seen = ask(*party(from).netns, to, party(to).at(family), kPort, size);
+  seen.icmp = servers_.at({to, family}).icmp.asked_by(*party(from).netns).value_or("");
   return seen;
 }
 
 Seen Stage::ask(const support::Netns& from, const std::string& to, const std::string& address, std::uint16_t port,
                 Size size) {
-  Servers& servers = servers_.at(to);
+  const Family family = address.find(':') == std::string::npos ? Family::kIpv4 : Family::kIpv6;
+  Servers& servers = servers_.at({to, family});
   Seen seen;
   seen.tcp = servers.tcp.asked_by(from, address, port).value_or("");
   seen.udp = servers.udp.asked_by(from, address, port).value_or("");
   seen.icmp = seen.large = seen.udp;
   if (size == Size::kSmall) return seen;
-  for (const support::Netns* netns : {&from, party(to).netns}) netns->sysctl("net.ipv4.route.flush", "1");
+  const std::string flush = family == Family::kIpv4 ? "net.ipv4.route.flush" : "net.ipv6.route.flush";
+  for (const support::Netns* netns : {&from, party(to).netns}) netns->sysctl(flush, "1");
   seen.large = servers.udp.asked_by(from, address, port, kLarge).value_or("");
   return seen;
 }
+
+std::string Stage::status(unsigned number) const { return node(number).must_run({crossover_, "status", "--json"}); }
 
 void Stage::add_services() {
   services_ = {{.name = "l1", .address = "10.96.0.11", .backend = party("l1").address, .node_port = 30011},

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "integration/labs/kube_proxy.h"
@@ -40,6 +41,9 @@ struct Party {
   const support::Node* node = nullptr;
   const support::Netns* netns = nullptr;
   std::string address;
+  std::string address6;  ///< empty in a lab of IPv4
+
+  [[nodiscard]] const std::string& at(Family family) const { return family == Family::kIpv4 ? address : address6; }
 };
 
 class Stage {
@@ -58,12 +62,15 @@ class Stage {
   [[nodiscard]] const Party& party(const std::string& name) const;
 
   /// Asks at the other's own address; or, TCP and UDP only, at another that leads to it.
-  [[nodiscard]] Seen ask(const std::string& from, const std::string& to, Size size);
+  [[nodiscard]] Seen ask(const std::string& from, const std::string& to, Size size, Family family = Family::kIpv4);
   [[nodiscard]] Seen ask(const support::Netns& from, const std::string& to, const std::string& address,
                          std::uint16_t port, Size size);
 
   /// Changes what that node asks for, and lets `crossover reconcile` do it.
   void plumb(unsigned number, Preserve mode) const;
+
+  /// `crossover status --json` on that node.
+  [[nodiscard]] std::string status(unsigned number) const;
 
   /// kube-proxy on every node, with a Service of l1 and one of c2, named as these are. Call once.
   void add_services();
@@ -81,6 +88,7 @@ class Stage {
   };
   void start_pods(const support::Node& node, Preserve mode);
   void add(Party party);
+  void serve(const Party& party, Family family);
 
   bool isolated_;  // before the first namespace
   support::Cluster cluster_{2};
@@ -89,7 +97,7 @@ class Stage {
   std::string crossover_;
   std::vector<std::unique_ptr<support::Sandbox>> pods_;
   std::vector<Party> parties_;
-  std::map<std::string, Servers> servers_;
+  std::map<std::pair<std::string, Family>, Servers> servers_;
   std::vector<Service> services_;
 };
 

@@ -31,9 +31,15 @@ std::string capabilities(const Sandbox& sandbox) {
   return Json{{"portMappings", mappings}}.dump();
 }
 
-std::string first_address(const std::string& result) {
-  const std::string text = Json::parse(result).at("ips").at(0).at("address").get<std::string>();
-  return text.substr(0, text.find('/'));
+/// Without their prefix lengths.
+std::vector<std::string> addresses(const std::string& result) {
+  std::vector<std::string> out;
+  const Json parsed = Json::parse(result);
+  for (const Json& ip : parsed.at("ips")) {
+    const auto text = ip.at("address").get<std::string>();
+    out.push_back(text.substr(0, text.find('/')));
+  }
+  return out;
 }
 
 }  // namespace
@@ -69,7 +75,10 @@ Sandbox Runtime::start(const Node& node, const std::string& pod, std::uint16_t h
   sandbox.host_port = host_port;
   sandbox.pod_port = pod_port;
   sandbox.netns = std::make_unique<Netns>("cni-" + sandbox.id.substr(0, 12));
-  sandbox.address = first_address(call("add", sandbox));
+  const std::vector<std::string> given = addresses(call("add", sandbox));
+  sandbox.address = given.at(0);
+  for (const std::string& other : given)
+    if (other != given[0] && other.find(':') != std::string::npos) sandbox.address6 = other;
   return sandbox;
 }
 

@@ -19,7 +19,8 @@ struct Sandbox {
   std::uint16_t host_port = 0;  ///< 0: none; else this port of the node leads to `pod_port`, TCP and UDP
   std::uint16_t pod_port = 0;
   std::unique_ptr<Netns> netns;
-  std::string address;  ///< after an ADD
+  std::string address;   ///< after an ADD
+  std::string address6;  ///< of IPv6, if it has one besides
 };
 
 class Runtime {
