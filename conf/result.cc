@@ -231,4 +231,16 @@ std::vector<std::string> result_addresses(std::string_view text) try {
   return {};
 }
 
+std::string result_sandbox(std::string_view text) try {
+  const Object document = result_object(text);
+  for (const std::string& element : elements_of(document, "interfaces")) {
+    const Object interface = Object::parse(element, "interfaces");
+    std::string sandbox = string_member(interface, "sandbox", "interfaces").value_or("");
+    if (!sandbox.empty()) return sandbox;
+  }
+  return {};
+} catch (const CniError&) {
+  return {};
+}
+
 }  // namespace conf

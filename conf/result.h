@@ -31,4 +31,7 @@ namespace conf {
 /// is left out.
 [[nodiscard]] std::vector<std::string> result_addresses(std::string_view text);
 
+/// The first namespace that an interface of a result is in; empty if none says one, or for what cannot be read.
+[[nodiscard]] std::string result_sandbox(std::string_view text);
+
 }  // namespace conf

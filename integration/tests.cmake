@@ -27,6 +27,7 @@ add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
   verbs/discovery_test.cc
   verbs/environment_test.cc
   verbs/evidence_test.cc
+  verbs/install_test.cc
   verbs/races_test.cc
   verbs/state_test.cc)
 target_compile_definitions(integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"

@@ -9,6 +9,7 @@
 
 #include "conf/error.h"
 #include "conf/list.h"
+#include "conf/result.h"
 #include "plugin/coexistence_add.h"
 #include "plugin/delegate.h"
 #include "plugin/evidence.h"
@@ -22,7 +23,7 @@ namespace {
 using conf::CniError;
 using conf::Code;
 
-constexpr std::size_t kMaxProgram = std::size_t{64} << 20U;
+constexpr std::size_t kMaxProgram = std::size_t{1} << 30U;  // builds for debugging have a hundred MiB
 constexpr std::size_t kMaxCacheBytes = 4 * conf::kMaxConfigBytes;
 constexpr std::size_t kMaxNamed = 5;
 constexpr std::string_view kProgram = "crossover";
@@ -129,12 +130,18 @@ void remove_plumbing(System& system, const conf::Settings& settings, Steps& step
     steps.step(std::move(line), [] {});
 }
 
+// libcni before 1.2 keeps no namespace; the results of main plugins do.
+std::string netns_of(const Attachment& pod) {
+  return pod.netns.empty() && pod.result ? conf::result_sandbox(*pod.result) : pod.netns;
+}
+
 std::string pods_text(const std::vector<Attachment>& pods) {
   std::string out;
   for (std::size_t i = 0; i < pods.size() && i < kMaxNamed; ++i) {
     const Attachment& pod = pods[i];
     const std::string name = pod.pod_name.empty() ? pod.id.container_id : pod.pod_namespace + '/' + pod.pod_name;
     out += (i == 0 ? "" : ", ") + name;
+    if (netns_of(pod).empty()) out += fmt::format(" (known by {} alone: if it is gone, remove that)", pod.libcni_cache);
   }
   return pods.size() > kMaxNamed ? fmt::format("{} and {} more", out, pods.size() - kMaxNamed) : out;
 }
@@ -157,9 +164,11 @@ Living living_pods(System& system, const conf::Settings& settings) {
   return out;
 }
 
-bool lives(System& system, const Attachment& pod) {
+/// One whose namespace nobody wrote down may live.
+bool may_live(System& system, const Attachment& pod) {
+  const std::string netns = netns_of(pod);
   try {
-    return !pod.netns.empty() && system.pods.look(pod.netns, pod.id.ifname).has_value();
+    return netns.empty() || system.pods.look(netns, pod.id.ifname).has_value();
   } catch (const CniError&) {
     return false;  // something else has its path by now
   }
@@ -183,7 +192,7 @@ std::vector<Attachment> older_pods(System& system, const conf::NetworkList& cili
     if (std::any_of(known.legacy.begin(), known.legacy.end(), recorded) ||
         std::any_of(known.cilium.begin(), known.cilium.end(), recorded))
       continue;
-    if (lives(system, *found)) out.push_back(std::move(*found));
+    if (may_live(system, *found)) out.push_back(std::move(*found));
   }
   return out;
 }

@@ -357,4 +357,14 @@ TEST_SUITE("conf.result") {
     CHECK(conf::result_addresses(R"({"ips":[{"address":"x"},{"address":"10.0.0.1/8"}]})") ==
           std::vector<std::string>{"10.0.0.1/8"});
   }
+
+  TEST_CASE("the first sandbox of a result, and none of what cannot be read") {
+    CHECK(conf::result_sandbox(R"({"interfaces":[{"name":"br0"},{"name":"veth1","sandbox":""},)"
+                               R"({"name":"eth0","sandbox":"/run/netns/a"},{"sandbox":"/b"}]})") == "/run/netns/a");
+    for (const char* text : {"", "null", "[]", "{", "{}", R"({"interfaces":1})", R"({"interfaces":[1]})",
+                             R"({"interfaces":[{"sandbox":1}]})"}) {
+      CAPTURE(text);
+      CHECK(conf::result_sandbox(text).empty());
+    }
+  }
 }
