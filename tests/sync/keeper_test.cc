@@ -99,7 +99,7 @@ TEST_CASE("an API server that is down changes neither file, and the status says 
   CHECK(stage.file("sync-status") == stage.status("1763741000000", "Node: Failed to connect"));
 }
 
-TEST_CASE("a Node that cannot be heard does not keep it from being known that its state is old") {
+TEST_CASE("without the right to see CiliumNodes the podCIDR file is left alone, and the label counts") {
   Stage stage;
   stage.list(Kind::kCiliumNode, Answer{.status = 403, .body = {}});
   CHECK_FALSE(stage.once());
