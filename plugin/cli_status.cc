@@ -10,6 +10,7 @@
 #include "plugin/cli.h"
 #include "plugin/discovery.h"
 #include "plugin/host_ports.h"
+#include "plugin/install.h"
 #include "plugin/journal.h"
 #include "plugin/node.h"
 
@@ -156,6 +157,37 @@ std::string coexistence_text(const CoexistenceView& view) {
   return out;
 }
 
+/// What crossover-sync last wrote about itself (sync/keeper.h); nothing if it is not in use, or the file is torn.
+struct SyncView {
+  std::int64_t age_s = 0;  ///< since its last success; negative: never
+  std::string problem;
+};
+
+std::optional<SyncView> look_at_sync(System& system, const conf::Settings& settings) {
+  constexpr std::size_t kMaxBytes = std::size_t{64} << 10U;
+  try {
+    const std::optional<std::string> text = system.disk.read(settings.state_dir + "/sync-status", kMaxBytes);
+    const Json json = Json::parse(text.value_or(""), nullptr, false);
+    if (!json.is_object() || !json.contains("lastSuccess") || !json["lastSuccess"].is_number_integer())
+      return std::nullopt;
+    const auto last = json["lastSuccess"].get<std::int64_t>();
+    return SyncView{.age_s = last <= 0 ? -1 : std::max<std::int64_t>((system.clock.unix_ms() - last) / 1000, 0),
+                    .problem = json.contains("problem") && json["problem"].is_string()
+                                   ? json["problem"].get<std::string>()
+                                   : std::string()};
+  } catch (const conf::CniError&) {
+    return std::nullopt;
+  }
+}
+
+std::string sync_text(const SyncView& sync) {
+  return sync.age_s < 0 ? "has not heard from the API server yet"
+                        : fmt::format("last heard from the API server {} ago", age(sync.age_s * 1000));
+}
+
+/// Nobody hears from a watch that is quiet for some minutes.
+bool is_old(const SyncView& sync) { return sync.age_s < 0 || sync.age_s > 600; }
+
 std::vector<std::string> warnings_of(const Node& node, const std::vector<BrokenRecord>& broken,
                                      const LeaseView& leases) {
   std::vector<std::string> out = node.lists.warnings;
@@ -175,8 +207,15 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
   const PortsView ports = look_at_ports(system, settings);
   std::vector<std::string> warnings = warnings_of(node, broken, leases);
   warnings.insert(warnings.end(), ports.problems.begin(), ports.problems.end());
+  if (std::string renamed = renamed_by_cilium(system.disk, settings.net_dir + "/00-crossover.conflist");
+      !renamed.empty())
+    warnings.push_back(std::move(renamed));
   const CoexistenceView coexistence = look_at_coexistence(system, settings, node);
   warnings.insert(warnings.end(), coexistence.warnings.begin(), coexistence.warnings.end());
+  const std::optional<SyncView> sync = look_at_sync(system, settings);
+  if (sync && (is_old(*sync) || !sync->problem.empty()))
+    warnings.push_back(fmt::format("crossover-sync {}{}; the last good state stays", sync_text(*sync),
+                                   sync->problem.empty() ? "" : ": " + sync->problem));
   if (json) {
     Json out = {{"nodeState", state_name(state.state)},
                 {"source", state.source},
@@ -187,11 +226,13 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
                 {"leases", leases_json(leases)},
                 {"ports", ports.mapped},
                 {"coexistence", {{"wanted", coexistence.wanted}, {"present", coexistence.present}}}};
+    if (sync) out["sync"] = {{"ageSeconds", sync->age_s}, {"problem", sync->problem}};
     if (!warnings.empty()) out["warnings"] = warnings;
     return {dump(out), 0};
   }
   std::string text = aligned(
       {{"node state", std::string(state_name(state.state))}, {"  source", state.source}, {"  reason", state.reason}});
+  if (sync) text += fmt::format("crossover-sync\n  {}\n", sync_text(*sync));
   text += "networks\n" + aligned({network_row(node, Network::kLegacy), network_row(node, Network::kCilium)});
   text +=
       fmt::format("attachments\n  legacy {}  cilium {}  pending {}\n", counts.legacy, counts.cilium, counts.pending);

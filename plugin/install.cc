@@ -101,11 +101,8 @@ void warn_of_neighbours(System& system, const Placement& where, Steps& steps) {
   if (!names.empty() && names.front() < own)
     steps.warn(
         fmt::format("{}/{} sorts before {}: the runtime loads it instead of Crossover's", dir, names.front(), own));
-  if (system.disk.info(where.conf + std::string(kRenamed)))
-    steps.warn(
-        fmt::format("{}{} is there: Cilium renamed it; let Cilium write into {}/crossover.d "
-                    "(write-cni-conf-when-ready), or set cni.exclusive to false",
-                    where.conf, kRenamed, dir));
+  if (std::string warning = renamed_by_cilium(system.disk, where.conf); !warning.empty())
+    steps.warn(std::move(warning));
 }
 
 /// Rules and routes; a node that does not take them now gets them by its first ADD.
@@ -264,6 +261,14 @@ std::string default_conflist() {
  "plugins":[{"type":"crossover","capabilities":{"portMappings":true,"bandwidth":true,"ips":true,"ipRanges":true,"mac":true,
    "dns":true,"aliases":true,"cgroupPath":true,"infinibandGUID":true,"deviceID":true,"io.kubernetes.cri.pod-annotations":true}}]}
 )";
+}
+
+std::string renamed_by_cilium(conf::Disk& disk, const std::string& conf) {
+  if (!disk.info(conf + std::string(kRenamed))) return {};
+  return fmt::format(
+      "{}{} is there: Cilium renamed it{}; let Cilium write into {}/crossover.d (write-cni-conf-when-ready), or set "
+      "cni.exclusive to false",
+      conf, kRenamed, disk.info(conf) ? "" : ", and the runtime does not call Crossover", folder_of(conf));
 }
 
 Placed install(System& system, const conf::Settings& settings, const Placement& where) {

@@ -34,6 +34,9 @@ struct Placed {
 /// not start: no list for it, or one whose plugins are not in bin_dir. A conflist that is there stays.
 [[nodiscard]] Placed install(System& system, const conf::Settings& settings, const Placement& where);
 
+/// What is to be said if Cilium has renamed our conflist `conf` to *.cilium_bak (its cni-exclusive); else empty.
+[[nodiscard]] std::string renamed_by_cilium(conf::Disk& disk, const std::string& conf);
+
 inline constexpr unsigned kCannotPlace = 124;  ///< pods would be cut off, or could not start
 
 /// Hands the node back to its legacy list: that becomes the first that the runtime finds. Refused while a pod is on the

@@ -99,6 +99,25 @@ TEST_CASE("set writes node-state, and status and explain follow at once") {
                                  {"coexistence", nothing_asked}}));
 }
 
+TEST_CASE("status says when crossover-sync last heard from the API server, and warns when that is long ago") {
+  Shell shell;
+  CHECK_FALSE(shell.status().contains("sync"));
+  const auto heard = [&](std::int64_t ago_s, const std::string& problem) {
+    const std::int64_t last = shell.machine.clock.unix_ms() - ago_s * 1000;
+    shell.machine.write(shell.machine.state_dir() + "/sync-status",
+                        json({{"format", 1}, {"lastSuccess", last}, {"problem", problem}}).dump());
+    return shell.status();
+  };
+  CHECK(heard(60, "")["sync"]["ageSeconds"] == 60);
+  CHECK_FALSE(heard(60, "").contains("warnings"));
+  CHECK(heard(7300, "")["warnings"] ==
+        json({"crossover-sync last heard from the API server 2h ago; the last good state stays"}));
+  CHECK(heard(60, "401 Unauthorized")["warnings"] ==
+        json({"crossover-sync last heard from the API server 60s ago: 401 Unauthorized; the last good state stays"}));
+  shell.machine.write(shell.machine.state_dir() + "/sync-status", "{\"lastSuc");
+  CHECK_FALSE(shell.status().contains("sync"));
+}
+
 TEST_CASE("explain takes the pod's namespace, UID and annotations") {
   Shell shell;
   shell.machine.cilium(list("cilium", "cilium-cni"));

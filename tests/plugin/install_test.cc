@@ -137,6 +137,18 @@ TEST_CASE("install warns of a file that comes first, and of Cilium's renaming") 
   CHECK(warnings[1].find("write-cni-conf-when-ready") != std::string::npos);
 }
 
+TEST_CASE("status says that Cilium renamed our conflist, and how to stop it") {
+  Node node;
+  (void)node.run(plugin::install);
+  fs::rename(node.conf(), node.conf() + ".cilium_bak");
+  plugin::System system = node.machine.process();
+  const std::string text = plugin::status_report(system, node.machine.settings, false).text;
+  CHECK(
+      text.find("warning: " + node.conf() +
+                ".cilium_bak is there: Cilium renamed it, and the runtime does not call Crossover; let Cilium write") !=
+      std::string::npos);
+}
+
 TEST_CASE("killed at any step, install goes on from there") {
   std::size_t steps = 0;
   {
