@@ -108,7 +108,7 @@ TEST_CASE("a configuration that this node cannot have is refused before anything
   CHECK_FALSE(record(machine));
 }
 
-TEST_CASE("a rule that cannot be made refuses the pod, before it is attached and on record; what was done is said") {
+TEST_CASE("a rule that cannot be made refuses the pod, before it is attached and on record, what was done is said") {
   Machine machine;
   aws_node(machine);
   machine.settings.cilium_cidrs.push_back(cidr("10.246.0.0/16"));
@@ -182,7 +182,7 @@ TEST_CASE("the pod gets a route to the other network with the MTU of the crossin
   CHECK(check(machine).empty());
 }
 
-TEST_CASE("to Cilium's pods the agent's route MTU counts if it is smaller; the agent is asked for nothing else") {
+TEST_CASE("to Cilium's pods the agent's route MTU counts if it is smaller, the agent is asked for nothing else") {
   for (const auto& [said, mtu] : std::vector<std::pair<std::uint32_t, std::uint32_t>>{{1350, 1350}, {1450, 1400}}) {
     Machine machine;
     flannel_node(machine);

@@ -57,7 +57,7 @@ TEST_CASE("what is missing and what is surplus follow from what is there") {
   CHECK(plumbing_change(plan_of({wanted}), seen).nothing_to_do());
 }
 
-TEST_CASE("another owner's rule that does the same counts as present; one that differs in anything does not") {
+TEST_CASE("another owner's rule that does the same counts as present, one that differs in anything does not") {
   const Rule wanted = suppressing(rule_to(900, "10.245.0.0/16"), 0);
   const auto lacks = [&](const Rule& there) {
     PlumbingSeen seen;
@@ -76,7 +76,7 @@ TEST_CASE("another owner's rule that does the same counts as present; one that d
     CHECK(lacks(other));
 }
 
-TEST_CASE("a route that leaves the device to the kernel fits whichever it chose; other differences are differences") {
+TEST_CASE("a route that leaves the device to the kernel fits whichever it chose, other differences are differences") {
   PlumbingSeen seen;
   Route wanted;
   wanted.dst = cidr("10.7.0.0/16");

@@ -183,7 +183,7 @@ TEST_CASE("a route that is there already is ours if it is the same, else it stay
   CHECK(pod.ours().size() == 1);
 }
 
-TEST_CASE("an answer that was lost is looked for; what the kernel refuses is said") {
+TEST_CASE("an answer that was lost is looked for, what the kernel refuses is said") {
   const PodRoutes routes = {to("10.245.0.0/16", 1400)};
   Pod done;
   done.fib.fail({.error = ENOBUFS, .after_effect = true});
