@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "conf/base64.h"
 #include "conf/error.h"
 #include "ipam/host_local.h"
 #include "plugin/discovery.h"
@@ -17,31 +18,6 @@ using conf::CniError;
 using conf::Object;
 
 constexpr std::size_t kMaxCacheBytes = 4 * conf::kMaxConfigBytes;
-
-int base64_value(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+') return 62;
-  return c == '/' ? 63 : -1;
-}
-
-std::optional<std::string> from_base64(std::string_view text) {
-  std::string out;
-  unsigned bits = 0;
-  unsigned have = 0;
-  for (const char c : text) {
-    if (c == '=') break;
-    const int value = base64_value(c);
-    if (value < 0) return std::nullopt;
-    bits = (bits << 6U) | static_cast<unsigned>(value);
-    have += 6;
-    if (have < 8) continue;
-    have -= 8;
-    out.push_back(static_cast<char>((bits >> have) & 0xffU));
-  }
-  return out;
-}
 
 // cniArgs is a list of pairs; CNI_ARGS again, in its order.
 std::string joined_args(const Object& cache) {
@@ -145,7 +121,7 @@ std::optional<Attachment> read_any_libcni_cache(std::string_view text, const std
   const Object cache = Object::parse(text, file, kMaxCacheBytes);
   const conf::AttachmentId id = {.container_id = conf::string_member(cache, "containerId", file).value_or(""),
                                  .ifname = conf::string_member(cache, "ifName", file).value_or("")};
-  const std::optional<std::string> config = from_base64(conf::string_member(cache, "config", file).value_or(""));
+  const std::optional<std::string> config = conf::from_base64(conf::string_member(cache, "config", file).value_or(""));
   if (!config || id.container_id.empty()) return std::nullopt;
   Attachment out = adopted(id, cached_list(*config, file), fmt::format("no record; {} holds its ADD", file));
   out.netns = conf::string_member(cache, "netns", file).value_or("");

@@ -3,23 +3,11 @@
 
 #include <fmt/format.h>
 
+#include "conf/base64.h"
 #include "conf/json.h"
 
 namespace plugin {
 namespace {
-
-std::string base64(std::string_view bytes) {
-  static constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    const std::string_view group = bytes.substr(at, 3);
-    unsigned value = 0;
-    for (std::size_t i = 0; i < 3; ++i)
-      value = (value << 8U) | (i < group.size() ? static_cast<unsigned char>(group[i]) : 0U);
-    for (std::size_t i = 0; i < 4; ++i) out += i <= group.size() ? kDigits[(value >> (18U - 6U * i)) & 63U] : '=';
-  }
-  return out;
-}
 
 std::string args_json(std::string_view args) {
   std::string out;
@@ -45,7 +33,7 @@ std::string libcni_cache_text(const Attachment& attachment) {
   conf::Object out;
   out.set("kind", conf::quote("cniCacheV1"));
   out.set("containerId", conf::quote(attachment.id.container_id));
-  out.set("config", conf::quote(base64(attachment.list.text())));
+  out.set("config", conf::quote(conf::to_base64(attachment.list.text())));
   out.set("ifName", conf::quote(attachment.id.ifname));
   out.set("networkName", conf::quote(attachment.list.name));
   if (!attachment.netns.empty()) out.set("netns", conf::quote(attachment.netns));

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "conf/base64.h"
 #include "conf/error.h"
 #include "conf/ip.h"
 #include "conf/json.h"
@@ -96,7 +97,7 @@ Object named(const Object& config, std::string_view list, std::string_view inner
 Source source_in(const Object& part, const std::string& key, const std::string& dir) {
   Source out;
   if (const std::string inline_text = text_in(part, key + "-data"); !inline_text.empty()) {
-    const std::optional<std::string> bytes = decoded(inline_text);
+    const std::optional<std::string> bytes = conf::from_base64(inline_text);
     if (!bytes) refuse(fmt::format("`{}-data` in the kubeconfig is no base64", key));
     out.bytes = *bytes;
     return out;
@@ -132,14 +133,6 @@ std::string content(const Source& source, conf::Disk& disk, std::size_t limit) {
   return *bytes;
 }
 
-int base64_value(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+') return 62;
-  return c == '/' ? 63 : -1;
-}
-
 }  // namespace
 
 std::string checked_server(std::string_view url) {
@@ -153,31 +146,6 @@ std::string checked_server(std::string_view url) {
     refuse("the server's address must be https://HOST[:PORT][/PATH]");
   if (!is_secure && !is_loopback(host)) refuse("http:// is for 127.0.0.1 and [::1] only; the server needs https://");
   return fmt::format("{}{}", is_secure ? "https://" : "http://", rest);
-}
-
-std::optional<std::string> decoded(std::string_view base64) {
-  std::string out;
-  unsigned bits = 0;
-  unsigned held = 0;
-  std::size_t digits = 0;
-  std::size_t padding = 0;
-  for (const char c : base64) {
-    if (c == '\n' || c == '\r' || c == ' ') continue;
-    if (c == '=') {
-      ++padding;
-      continue;
-    }
-    const int value = base64_value(c);
-    if (value < 0 || padding != 0) return std::nullopt;
-    held = ((held << 6U) | static_cast<unsigned>(value)) & 0xffffU;
-    bits += 6;
-    ++digits;
-    if (bits < 8) continue;
-    bits -= 8;
-    out += static_cast<char>((held >> bits) & 0xffU);
-  }
-  if ((digits + padding) % 4 != 0 || padding > 2) return std::nullopt;
-  return out;
 }
 
 Access read_kubeconfig(std::string_view text, const std::string& dir) {

@@ -54,9 +54,6 @@ using Environment = std::function<const char*(const char*)>;
 /// passwords, or no check of certificates. `dir` is what relative paths begin at.
 [[nodiscard]] Access read_kubeconfig(std::string_view text, const std::string& dir);
 
-/// Base64 with its padding, white space ignored; nothing for anything else.
-[[nodiscard]] std::optional<std::string> decoded(std::string_view base64);
-
 struct Credentials {
   std::string ca;
   std::string token;

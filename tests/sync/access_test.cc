@@ -16,7 +16,6 @@ using plugin::sync::access_from;
 using plugin::sync::AccessOptions;
 using plugin::sync::checked_server;
 using plugin::sync::Credentials;
-using plugin::sync::decoded;
 using plugin::sync::read_kubeconfig;
 using support::refusal_of;
 
@@ -132,15 +131,6 @@ TEST_CASE("a kubeconfig that wants what is not done is refused, and nothing of i
         "the kubeconfig is no JSON; `kubectl config view --raw --minify -o json` prints it so");
   CHECK(refusal_of([] { return read_kubeconfig(R"({"current-context":"x"})", "/d"); }).details() ==
         "the kubeconfig has no context of the name that is asked for");
-}
-
-TEST_CASE("base64") {
-  CHECK(decoded("") == "");
-  CHECK(decoded("YQ==") == "a");
-  CHECK(decoded("YWI=") == "ab");
-  CHECK(decoded("YW\nJj") == "abc");
-  CHECK(decoded("/+8=") == "\xff\xef");
-  for (const char* bad : {"Y", "YQ", "YQ=", "Y===", "Y=Q=", "YQ==YQ==", "a-b_", "!!!!"}) CHECK_FALSE(decoded(bad));
 }
 
 TEST_CASE("a token is read again each time, and what is no token is refused unseen") {
