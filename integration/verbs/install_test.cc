@@ -86,10 +86,10 @@ TEST_SUITE("verbs.install") {
 
     const Json theirs = cache_of("cbr0", "p1");
     const Json ours = cache_of("cbr0", "p2");
-    for (const auto& [key, value] : theirs.items()) {
-      CAPTURE(key);
-      REQUIRE(ours.contains(key));
-      CHECK(ours[key].type() == value.type());
+    for (const auto& member : theirs.items()) {
+      CAPTURE(member.key());
+      REQUIRE(ours.contains(member.key()));
+      CHECK(ours[member.key()].type() == member.value().type());
     }
     CHECK(ours["networkName"] == theirs["networkName"]);
     CHECK(ours["capabilityArgs"] == theirs["capabilityArgs"]);

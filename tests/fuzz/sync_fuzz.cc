@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "conf/base64.h"
 #include "conf/error.h"
 #include "plugin/sync/access.h"
 #include "plugin/sync/mirror.h"
@@ -46,7 +47,7 @@ void check_lines(std::string_view text) {
 }
 
 void check_access(std::string_view text) {
-  (void)plugin::sync::decoded(text);
+  (void)conf::from_base64(text);
   try {
     const plugin::sync::Access access = plugin::sync::read_kubeconfig(text, "/d");
     must(access.server == plugin::sync::checked_server(access.server));
