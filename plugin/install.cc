@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "conf/error.h"
+#include "conf/json.h"
 #include "conf/list.h"
 #include "conf/result.h"
 #include "plugin/coexistence_add.h"
@@ -256,9 +257,12 @@ std::string file_name_for(const std::string& file) {
 
 }  // namespace
 
-std::string default_conflist() {
+std::string default_conflist(const std::string& net_dir) {
+  const std::string elsewhere =
+      net_dir == conf::Settings{}.net_dir ? "" : fmt::format(R"("netDir":{},)", conf::quote(net_dir));
   return R"({"cniVersion":"1.0.0","cniVersions":["0.3.1","0.4.0","1.0.0","1.1.0"],"name":"crossover","loadOnlyInlinedPlugins":true,
- "plugins":[{"type":"crossover","capabilities":{"portMappings":true,"bandwidth":true,"ips":true,"ipRanges":true,"mac":true,
+ "plugins":[{"type":"crossover",)" +
+         elsewhere + R"("capabilities":{"portMappings":true,"bandwidth":true,"ips":true,"ipRanges":true,"mac":true,
    "dns":true,"aliases":true,"cgroupPath":true,"infinibandGUID":true,"deviceID":true,"io.kubernetes.cri.pod-annotations":true}}]}
 )";
 }
@@ -292,7 +296,7 @@ Placed install(System& system, const conf::Settings& settings, const Placement& 
     steps.step("directory " + settings.state_dir, [&] { system.disk.make_dirs(settings.state_dir); });
   assert_plumbing(system, settings, node, steps);
   if (!system.disk.info(where.conf))
-    steps.step(where.conf, [&] { system.disk.replace(where.conf, default_conflist(), conf::Sync::kYes); });
+    steps.step(where.conf, [&] { system.disk.replace(where.conf, default_conflist(dir), conf::Sync::kYes); });
   warn_of_neighbours(system, where, steps);
   return steps.take();
 }

@@ -15,8 +15,8 @@ namespace plugin {
 
 inline constexpr const char* kDefaultBinDir = "/opt/cni/bin";
 
-/// The smallest useful configuration (design: section 2).
-[[nodiscard]] std::string default_conflist();
+/// The smallest useful configuration (design: section 2) for a runtime that looks into `net_dir`.
+[[nodiscard]] std::string default_conflist(const std::string& net_dir);
 
 struct Placement {
   std::string conf;     ///< our conflist; its directory is the runtime's

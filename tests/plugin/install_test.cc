@@ -91,12 +91,21 @@ TEST_CASE("install puts program, links and last the conflist there, and again do
   CHECK(mode_of(node.bin("crossover")) == 0755);
   CHECK(fs::read_symlink(node.bin("crossover-ipam")) == "crossover");
   CHECK(fs::read_symlink(node.bin("crossover-portmap")) == "crossover");
-  CHECK(content(node.conf()) == plugin::default_conflist());
+  CHECK(content(node.conf()) == plugin::default_conflist(node.machine.net_dir()));
   CHECK(mode_of(node.conf()) == 0600);
   REQUIRE(placed.done.size() >= 4);
   CHECK(placed.done.front() == "program " + node.bin("crossover"));
   CHECK(placed.done.back() == node.conf());
   CHECK(node.run(plugin::install).done.empty());
+}
+
+TEST_CASE("the conflist of install says where the lists are, unless that is where they usually are") {
+  const auto settings = [](const std::string& dir) {
+    return conf::parse_settings(conf::parse_list(plugin::default_conflist(dir), "x").plugins.at(0).conf);
+  };
+  CHECK(settings("/etc/cni/net.d").net_dir == "/etc/cni/net.d");
+  CHECK(plugin::default_conflist("/etc/cni/net.d").find("netDir") == std::string::npos);
+  CHECK(settings("/var/lib/rancher/k3s/agent/etc/cni/net.d").net_dir == "/var/lib/rancher/k3s/agent/etc/cni/net.d");
 }
 
 TEST_CASE("install replaces an older program and keeps the operator's conflist") {
@@ -172,7 +181,7 @@ TEST_CASE("killed at any step, install goes on from there") {
       if (fs::exists(node.conf())) CHECK(content(node.bin("crossover")) == "the program");
       node.machine.fate.begin();
       (void)node.run(plugin::install);
-      CHECK(content(node.conf()) == plugin::default_conflist());
+      CHECK(content(node.conf()) == plugin::default_conflist(node.machine.net_dir()));
       CHECK(fs::read_symlink(node.bin("crossover-portmap")) == "crossover");
     }
   }
