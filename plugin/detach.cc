@@ -10,6 +10,7 @@
 #include "ipam/host_local.h"
 #include "ipam/store.h"
 #include "plugin/delegate.h"
+#include "plugin/libcni_cache.h"
 #include "plugin/portmap.h"
 
 namespace plugin {
@@ -150,6 +151,10 @@ void detach(Session& session, Attachment attachment, const DetachCall& call, Eve
   }
   // The runtime's own cache file of a network that is no longer loaded: libcni removes only the current network's.
   if (!attachment.libcni_cache.empty()) remove_noting(session, attachment.libcni_cache, event);
+  // Likewise the one that `crossover uninstall` made for the list, if the DEL comes here nevertheless.
+  const std::string handed =
+      session.system.places.libcni_cache + '/' + libcni_cache_name(attachment.list.name, attachment.id);
+  if (session.system.disk.info(handed)) remove_noting(session, handed, event);
   if (shut) throw *shut;
   session.journal.forget(attachment.id);
 }
