@@ -62,12 +62,6 @@ struct stat stat_of(const UniqueFd& fd, std::string_view operation, const std::s
   return status;
 }
 
-std::string parent_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == path.npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 void sync_fd(const UniqueFd& fd, const std::string& path) {
   if (uninterrupted([&] { return ::fsync(fd.get()); }) != 0) fail("sync", path);
 }
@@ -129,15 +123,20 @@ bool is_dir(const std::string& path) {
   return ::stat(c_path(path), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+/// The `i`th name beside `target` for what is not finished. A process that died may have left one, and other pid
+/// namespaces have the same numbers: a name that is taken is never touched.
+std::string temp_name(const std::string& target, int i) {
+  const std::size_t name = target.rfind('/') + 1;  // npos + 1 is 0
+  const std::string number = i == 0 ? "" : fmt::format(".{}", i);
+  return fmt::format("{}.{}.{}{}.tmp", target.substr(0, name), target.substr(name), ::getpid(), number);
+}
+
 /// A file that disappears unless `publish` gave it its name.
 class TempFile {
  public:
   explicit TempFile(const std::string& target) {
-    const std::size_t name = target.rfind('/') + 1;  // npos + 1 is 0
-    // A process that died here may have left its file, and other pid namespaces have the same numbers: never touch it.
     for (int i = 0; !fd_ && i < kTempNames; ++i) {
-      const std::string number = i == 0 ? "" : fmt::format(".{}", i);
-      path_ = fmt::format("{}.{}.{}{}.tmp", target.substr(0, name), target.substr(name), ::getpid(), number);
+      path_ = temp_name(target, i);
       fd_ = open_fd(path_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kFileMode);
       if (!fd_ && errno != EEXIST) break;
     }
@@ -177,6 +176,16 @@ bool wait_readable(int fd, Clock::time_point end, std::string_view what) {
 }
 
 }  // namespace
+
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string file_name_of(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+}
 
 std::string Disk::read_at(const std::string& path, std::uint64_t offset, std::size_t bytes) {
   const std::optional<std::string> all = read(path, std::size_t{1} << 30U);
@@ -249,13 +258,13 @@ void RealDisk::make_dirs(const std::string& dir) {
     const int error_number = errno;
     if (error_number == EEXIST && is_dir(dir)) return;
     if (error_number == EEXIST) refuse("make directory", dir, "there is something else under this name");
-    if (error_number != ENOENT || parent_of(dir) == dir)
+    if (error_number != ENOENT || folder_of(dir) == dir)
       throw system_error(Code::kIo, "make directory", dir, error_number);
-    make_dirs(parent_of(dir));
+    make_dirs(folder_of(dir));
     // Another process may have made it meanwhile.
     if (::mkdir(c_path(dir), kDirMode) != 0 && !(errno == EEXIST && is_dir(dir))) fail("make directory", dir);
   }
-  sync_dir(parent_of(dir));  // once in its life, so that what is synced below it has a name after a power cut
+  sync_dir(folder_of(dir));  // once in its life, so that what is synced below it has a name after a power cut
 }
 
 bool RealDisk::create(const std::string& path, std::string_view bytes) {
@@ -278,7 +287,7 @@ void RealDisk::append(const std::string& path, std::string_view bytes, Sync sync
   write_once(fd, bytes, path);
   if (sync == Sync::kNo) return;
   if (uninterrupted([&] { return ::fdatasync(fd.get()); }) != 0) fail("sync", path);
-  sync_dir(parent_of(path));
+  sync_dir(folder_of(path));
 }
 
 void RealDisk::write_at(const std::string& path, std::uint64_t offset, std::string_view bytes) {
@@ -294,7 +303,7 @@ void RealDisk::replace(const std::string& path, std::string_view bytes, Sync syn
   write_once(temp.fd(), bytes, temp.path());
   if (sync == Sync::kYes) sync_fd(temp.fd(), temp.path());
   temp.publish(path);
-  if (sync == Sync::kYes) sync_dir(parent_of(path));
+  if (sync == Sync::kYes) sync_dir(folder_of(path));
 }
 
 bool RealDisk::remove(const std::string& path) {
@@ -313,19 +322,24 @@ void RealDisk::replace_program(const std::string& path, std::string_view bytes) 
   if (::fchmod(temp.fd().get(), kProgramMode) != 0) fail("change mode of", temp.path());
   sync_fd(temp.fd(), temp.path());
   temp.publish(path);
-  sync_dir(parent_of(path));
+  sync_dir(folder_of(path));
 }
 
 void RealDisk::replace_link(const std::string& path, const std::string& target) {
-  const std::string draft = fmt::format("{}.{}.tmp", path, ::getpid());
-  (void)::unlink(c_path(draft));  // of a process that died here; whatever else is wrong shows in the next line
-  if (::symlink(c_path(target), c_path(draft)) != 0) fail("link", draft);
+  std::string draft;
+  int made = -1;
+  for (int i = 0; made != 0 && i < kTempNames; ++i) {
+    draft = temp_name(path, i);
+    made = ::symlink(c_path(target), c_path(draft));
+    if (made != 0 && errno != EEXIST) break;
+  }
+  if (made != 0) fail("link", draft);
   if (::rename(c_path(draft), c_path(path)) != 0) {
     const int error_number = errno;
     (void)::unlink(draft.c_str());
     throw system_error(Code::kIo, "rename", fmt::format("{} to {}", draft, path), error_number);
   }
-  sync_dir(parent_of(path));
+  sync_dir(folder_of(path));
 }
 
 std::optional<std::string> RealDisk::link_target(const std::string& path) {

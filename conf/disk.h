@@ -85,6 +85,11 @@ class RealDisk final : public Disk {
   [[nodiscard]] std::optional<std::string> link_target(const std::string& path) override;
 };
 
+/// The directory that holds `path`: "." for a bare name. Pure.
+[[nodiscard]] std::string folder_of(const std::string& path);
+/// What follows its last slash. Pure.
+[[nodiscard]] std::string file_name_of(const std::string& path);
+
 /// Reads `fd` to its end: code 5 past `max_bytes`, on a read error, or if the end has not come by `deadline`.
 [[nodiscard]] std::string read_to_end(int fd, std::size_t max_bytes, std::chrono::milliseconds deadline,
                                       std::string_view what);

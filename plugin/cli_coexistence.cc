@@ -29,8 +29,12 @@ Plumbed plumb(System& system, const conf::Settings& settings, const CoexistenceP
   Plumbed out;
   Plumbing plumbing(system, plan);
   try {
-    const Session session(system, settings);
-    out.done = plumbing.reconcile(session.locks, settings.lock_timeout, dry_run);
+    if (dry_run) {
+      out.done = plumbing.would_do();
+    } else {
+      const Session session(system, settings);
+      out.done = plumbing.reconcile(session.locks, settings.lock_timeout);
+    }
     if (const PlumbingSeen seen = plumbing.look(true); !seen.kept_unknown.empty())
       out.warnings.push_back(left_unknown(seen));
   } catch (const conf::CniError& error) {

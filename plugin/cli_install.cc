@@ -16,8 +16,7 @@ using Operation = Placed (*)(System&, const conf::Settings&, const Placement&);
 conf::Settings settings_for(System& system, const std::string& file) {
   if (system.disk.info(file)) return load_settings(system, file, true);
   conf::Settings out;
-  if (const std::size_t slash = file.rfind('/'); slash != std::string::npos && slash > 0)
-    out.net_dir = file.substr(0, slash);
+  if (file.starts_with('/')) out.net_dir = conf::folder_of(file);
   return out;
 }
 

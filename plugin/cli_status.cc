@@ -167,14 +167,13 @@ std::optional<SyncView> look_at_sync(System& system, const conf::Settings& setti
   constexpr std::size_t kMaxBytes = std::size_t{64} << 10U;
   try {
     const std::optional<std::string> text = system.disk.read(settings.state_dir + "/sync-status", kMaxBytes);
-    const Json json = Json::parse(text.value_or(""), nullptr, false);
-    if (!json.is_object() || !json.contains("lastSuccess") || !json["lastSuccess"].is_number_integer())
-      return std::nullopt;
-    const auto last = json["lastSuccess"].get<std::int64_t>();
-    return SyncView{.age_s = last <= 0 ? -1 : std::max<std::int64_t>((system.clock.unix_ms() - last) / 1000, 0),
-                    .problem = json.contains("problem") && json["problem"].is_string()
-                                   ? json["problem"].get<std::string>()
-                                   : std::string()};
+    if (!text) return std::nullopt;
+    const conf::Object status = conf::Object::parse(*text, "sync-status");
+    const std::string* raw = status.find("lastSuccess");
+    const std::optional<long long> last = raw == nullptr ? std::nullopt : conf::as_integer(*raw);
+    if (!last) return std::nullopt;
+    return SyncView{.age_s = *last <= 0 ? -1 : std::max<std::int64_t>((system.clock.unix_ms() - *last) / 1000, 0),
+                    .problem = conf::string_member(status, "problem", "sync-status").value_or("")};
   } catch (const conf::CniError&) {
     return std::nullopt;
   }

@@ -13,7 +13,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::string_view kRenamed = ".cilium_bak";
 constexpr int kRereads = 5;
 constexpr milliseconds kRereadPause{20};
 constexpr milliseconds kJustWritten{2000};
@@ -34,15 +33,9 @@ bool ends_with_any(std::string_view name, std::initializer_list<std::string_view
   return std::any_of(endings.begin(), endings.end(), [name](std::string_view end) { return name.ends_with(end); });
 }
 
-std::string_view without_renaming(std::string_view name) {
-  return name.ends_with(kRenamed) ? name.substr(0, name.size() - kRenamed.size()) : name;
-}
-
 bool is_candidate(std::string_view name) {
   return !name.starts_with('.') && ends_with_any(name, {".conflist", ".conf", ".json"});
 }
-
-std::string folder_of(const std::string& file) { return file.substr(0, file.rfind('/')); }
 
 class Finder {
  public:
@@ -114,7 +107,7 @@ class Finder {
   std::optional<FoundList> scan(const std::string& dir, const std::vector<conf::DirEntry>& entries,
                                 const std::optional<Copy>& copy, bool renamed, const Wanted& wanted) {
     for (const conf::DirEntry& entry : entries) {
-      if (!entry.is_regular || entry.name.ends_with(kRenamed) != renamed) continue;
+      if (!entry.is_regular || entry.name.ends_with(kRenamedByCilium) != renamed) continue;
       if (!is_candidate(without_renaming(entry.name))) continue;
       const std::string file = dir + '/' + entry.name;
       const Candidate candidate = read_list(file);
@@ -167,7 +160,7 @@ class Finder {
       out.exists = true;
       const bool is_list = without_renaming(file).ends_with(".conflist");
       conf::NetworkList list = is_list ? conf::parse_list(*text, file) : conf::parse_single(*text, file);
-      if (is_list && !list.load_only_inlined) append_folder(list, folder_of(file) + '/' + list.name);
+      if (is_list && !list.load_only_inlined) append_folder(list, conf::folder_of(file) + '/' + list.name);
       list.load_only_inlined = true;  // resolved: what a record of it reads back
       if (list.text().size() > conf::kMaxConfigBytes)
         throw conf::CniError(conf::Code::kInvalidConfig, "invalid list",
@@ -249,6 +242,10 @@ Discovery discover(System& system, const conf::Settings& settings, Copies copies
 ListFacts facts_of(const std::optional<FoundList>& found, const std::string& problem) {
   if (!found) return {.usable = false, .in_place = false, .runs_cilium = false, .problem = problem};
   return {.usable = true, .in_place = found->in_place, .runs_cilium = found->list.runs(kCiliumCni), .problem = {}};
+}
+
+std::string_view without_renaming(std::string_view name) {
+  return name.ends_with(kRenamedByCilium) ? name.substr(0, name.size() - kRenamedByCilium.size()) : name;
 }
 
 bool is_ours(const conf::NetworkList& list, const Self& self) {

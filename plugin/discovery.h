@@ -39,6 +39,11 @@ enum class Copies { kRead, kReadAndWrite };  ///< whether good lists may be copi
 /// Whether a list runs the meta plugin itself: it is our own conflist, or would call us for ever.
 [[nodiscard]] bool is_ours(const conf::NetworkList& list, const Self& self);
 
+/// What Cilium's cni-exclusive appends to the names of other files beside its own.
+inline constexpr std::string_view kRenamedByCilium = ".cilium_bak";
+/// The name, or path, that it had before.
+[[nodiscard]] std::string_view without_renaming(std::string_view name);
+
 inline constexpr std::string_view kCiliumCni = "cilium-cni";
 
 }  // namespace plugin

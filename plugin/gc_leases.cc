@@ -17,8 +17,6 @@ namespace {
 using conf::CniError;
 using ipam::Lease;
 
-std::string file_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
 std::string store_dir(const Session& session) { return session.settings.state_dir + "/ipam"; }
 
 // By the names that leases have too. A record that cannot be read is a record.
@@ -27,7 +25,7 @@ std::set<std::string> names_on_record(Session& session) {
   std::vector<BrokenRecord> broken;
   for (const Attachment& attachment : session.journal.all(&broken)) out.insert(conf::attachment_name(attachment.id));
   for (const BrokenRecord& record : broken)
-    if (record.kind == BrokenRecord::Kind::kUnreadable) out.insert(file_name(record.file));
+    if (record.kind == BrokenRecord::Kind::kUnreadable) out.insert(conf::file_name_of(record.file));
   return out;
 }
 
@@ -127,7 +125,7 @@ void clear_damaged(Session& session, ipam::Store* store, const Judge& judge, con
                    SweptLeases& out) {
   for (const std::string& path : damaged) {
     try {
-      const std::string name = file_name(path);
+      const std::string name = conf::file_name_of(path);
       if (!judge.nobodys(name)) {
         out.problems.push_back(path +
                                ": no whole lease; it is removed when a list given with --valid does not name it");

@@ -28,13 +28,13 @@ class Living {
   Living(Session& session, const std::optional<std::vector<conf::AttachmentId>>& valid) {
     std::vector<BrokenRecord> broken;
     for (const Attachment& attachment : session.journal.all(&broken)) ids_.insert(attachment.id.container_id);
-    for (const BrokenRecord& record : broken) names_.push_back(record.file.substr(record.file.rfind('/') + 1));
+    for (const BrokenRecord& record : broken) names_.push_back(conf::file_name_of(record.file));
     PortRecords ports(session.system.disk, session.settings.state_dir);
     for (const PortRecord& record : ports.all()) ids_.insert(record.owner.container_id);
     for (std::string& name : ports.names()) names_.push_back(std::move(name));
     const std::string& cache = session.system.places.libcni_cache;
     // The second is that of cri-dockerd, and was the kubelet's.
-    for (const std::string& dir : {cache, cache.substr(0, cache.rfind('/')) + "/cache/results"})
+    for (const std::string& dir : {cache, conf::folder_of(cache) + "/cache/results"})
       for (conf::DirEntry& entry : session.system.disk.list(dir)) names_.push_back(std::move(entry.name));
     if (!valid) return;
     for (const conf::AttachmentId& id : *valid) ids_.insert(id.container_id);

@@ -5,12 +5,15 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <functional>
 
+#include "conf/disk.h"
 #include "conf/error.h"
 #include "conf/json.h"
 #include "conf/list.h"
 #include "conf/result.h"
+#include "conf/unfinished.h"
 #include "plugin/coexistence_add.h"
 #include "plugin/delegate.h"
 #include "plugin/evidence.h"
@@ -29,14 +32,6 @@ constexpr std::size_t kMaxCacheBytes = 4 * conf::kMaxConfigBytes;
 constexpr std::size_t kMaxNamed = 5;
 constexpr std::string_view kProgram = "crossover";
 constexpr std::array<std::string_view, 2> kLinks = {"crossover-ipam", "crossover-portmap"};
-constexpr std::string_view kRenamed = ".cilium_bak";
-
-std::string folder_of(const std::string& file) {
-  const std::size_t slash = file.rfind('/');
-  return slash == std::string::npos ? "." : file.substr(0, std::max<std::size_t>(slash, 1));
-}
-
-std::string name_of(const std::string& file) { return file.substr(file.rfind('/') + 1); }
 
 [[noreturn]] void cannot(const std::string& why) { throw CniError(kCannotPlace, "refused, nothing was changed", why); }
 
@@ -81,14 +76,26 @@ void require_plugins(System& system, const conf::NetworkList& list, const std::s
   }
 }
 
+/// What an install that was killed left beside `target`, whose name nothing else bears.
+void remove_drafts(System& system, const std::string& target, Steps& steps) {
+  const std::chrono::system_clock::time_point now{std::chrono::milliseconds(system.clock.unix_ms())};
+  const std::string name = '.' + conf::file_name_of(target) + '.';
+  for (const std::string& file :
+       conf::unfinished_files(system.disk, conf::folder_of(target), now - conf::kCertainlyUnfinished))
+    if (conf::file_name_of(file).starts_with(name))
+      steps.step("removed " + file + ": it was never finished", [&] { (void)system.disk.remove(file); });
+}
+
 void place_programs(System& system, const Placement& where, Steps& steps) {
   const std::optional<std::string> program = system.disk.read(system.places.program, kMaxProgram);
   if (!program) cannot(system.places.program + " cannot be read");
   const std::string target = where.bin_dir + '/' + std::string(kProgram);
+  remove_drafts(system, target, steps);
   if (system.disk.read(target, kMaxProgram) != program)
     steps.step("program " + target, [&] { system.disk.replace_program(target, *program); });
   for (const std::string_view name : kLinks) {
     const std::string link = fmt::format("{}/{}", where.bin_dir, name);
+    remove_drafts(system, link, steps);
     if (system.disk.link_target(link) == std::string(kProgram)) continue;
     steps.step(fmt::format("link {} -> {}", link, kProgram),
                [&] { system.disk.replace_link(link, std::string(kProgram)); });
@@ -96,9 +103,9 @@ void place_programs(System& system, const Placement& where, Steps& steps) {
 }
 
 void warn_of_neighbours(System& system, const Placement& where, Steps& steps) {
-  const std::string dir = folder_of(where.conf);
+  const std::string dir = conf::folder_of(where.conf);
   const std::vector<std::string> names = loadable(system.disk, dir);
-  const std::string own = name_of(where.conf);
+  const std::string own = conf::file_name_of(where.conf);
   if (!names.empty() && names.front() < own)
     steps.warn(
         fmt::format("{}/{} sorts before {}: the runtime loads it instead of Crossover's", dir, names.front(), own));
@@ -121,11 +128,16 @@ void assert_plumbing(System& system, const conf::Settings& settings, const Node&
 
 // The lines say themselves whether it was done.
 void remove_plumbing(System& system, const conf::Settings& settings, Steps& steps) {
-  if (!system.disk.info(settings.state_dir)) return;
-  const Session session(system, settings);
   const CoexistencePlan nothing;
-  for (std::string& line : Plumbing(system, nothing).reconcile(session.locks, settings.lock_timeout, steps.dry_run()))
-    steps.step(std::move(line), [] {});
+  Plumbing plumbing(system, nothing);
+  std::vector<std::string> lines;
+  if (steps.dry_run()) {
+    lines = plumbing.would_do();
+  } else {
+    const Session session(system, settings);
+    lines = plumbing.reconcile(session.locks, settings.lock_timeout);
+  }
+  for (std::string& line : lines) steps.step(std::move(line), [] {});
 }
 
 // libcni before 1.2 keeps no namespace; the results of main plugins do.
@@ -207,26 +219,27 @@ void hand_over(System& system, const std::vector<Attachment>& pods, Steps& steps
   }
 }
 
-/// Puts `found` where the runtime finds it, under its own name; that name.
-std::string put_list(System& system, const FoundList& found, const std::string& dir, Steps& steps) {
-  std::string name = name_of(found.file);
-  if (name.ends_with(kRenamed)) name.resize(name.size() - kRenamed.size());
-  const std::string target = dir + '/' + name;
-  if (found.file == target && found.in_place && !found.from_copy) return name;
-  const bool renamed = found.in_place && found.file == target + std::string(kRenamed);
+/// The name under which the runtime finds it.
+std::string loaded_name(const FoundList& found) {
+  return std::string(without_renaming(conf::file_name_of(found.file)));
+}
+
+void put_list(System& system, const FoundList& found, const std::string& dir, Steps& steps) {
+  const std::string target = dir + '/' + loaded_name(found);
+  if (found.file == target && found.in_place && !found.from_copy) return;
+  const bool renamed = found.in_place && found.file != target && without_renaming(found.file) == target;
   steps.step(fmt::format("{} from {}", target, found.from_copy ? "the last good copy" : found.file), [&] {
     if (renamed)
       system.disk.rename(found.file, target);
     else
       system.disk.replace(target, found.list.text(), conf::Sync::kYes);
   });
-  return name;
 }
 
 void require_first(System& system, const Placement& where, const std::string& name) {
-  const std::string dir = folder_of(where.conf);
+  const std::string dir = conf::folder_of(where.conf);
   for (const std::string& other : loadable(system.disk, dir)) {
-    if (other == name_of(where.conf)) continue;
+    if (other == conf::file_name_of(where.conf)) continue;
     if (other < name)
       cannot(fmt::format("{0}/{1} sorts before {2}: the runtime would load it; remove it from {0} first", dir, other,
                          name));
@@ -249,12 +262,6 @@ void explain_what_follows(const std::vector<Attachment>& pods, std::string_view 
                   pods.size(), list, where.bin_dir, kProgram));
 }
 
-std::string file_name_for(const std::string& file) {
-  std::string name = name_of(file);
-  if (name.ends_with(kRenamed)) name.resize(name.size() - kRenamed.size());
-  return name;
-}
-
 }  // namespace
 
 std::string default_conflist(const std::string& net_dir) {
@@ -268,16 +275,17 @@ std::string default_conflist(const std::string& net_dir) {
 }
 
 std::string renamed_by_cilium(conf::Disk& disk, const std::string& conf) {
-  if (!disk.info(conf + std::string(kRenamed))) return {};
+  if (!disk.info(conf + std::string(kRenamedByCilium))) return {};
   return fmt::format(
       "{}{} is there: Cilium renamed it{}; let Cilium write into {}/crossover.d (write-cni-conf-when-ready), or set "
       "cni.exclusive to false",
-      conf, kRenamed, disk.info(conf) ? "" : ", and the runtime does not call Crossover", folder_of(conf));
+      conf, kRenamedByCilium, disk.info(conf) ? "" : ", and the runtime does not call Crossover",
+      conf::folder_of(conf));
 }
 
 Placed install(System& system, const conf::Settings& settings, const Placement& where) {
   Steps steps(where.dry_run);
-  const std::string dir = folder_of(where.conf);
+  const std::string dir = conf::folder_of(where.conf);
   for (const std::string& needed : {dir, where.bin_dir})
     if (const auto info = system.disk.info(needed); !info || !info->is_dir)
       cannot(needed +
@@ -295,6 +303,7 @@ Placed install(System& system, const conf::Settings& settings, const Placement& 
   if (!system.disk.info(settings.state_dir))
     steps.step("directory " + settings.state_dir, [&] { system.disk.make_dirs(settings.state_dir); });
   assert_plumbing(system, settings, node, steps);
+  remove_drafts(system, where.conf, steps);
   if (!system.disk.info(where.conf))
     steps.step(where.conf, [&] { system.disk.replace(where.conf, default_conflist(dir), conf::Sync::kYes); });
   warn_of_neighbours(system, where, steps);
@@ -313,10 +322,10 @@ Placed uninstall(System& system, const conf::Settings& settings, const Placement
                     "delete these pods, and try again",
                     pods.cilium.size(), legacy.list.name, pods_text(pods.cilium)));
   require_plugins(system, legacy.list, where.bin_dir);
-  require_first(system, where, file_name_for(legacy.file));
+  require_first(system, where, loaded_name(legacy));
 
   hand_over(system, pods.legacy, steps);
-  (void)put_list(system, legacy, folder_of(where.conf), steps);
+  put_list(system, legacy, conf::folder_of(where.conf), steps);
   remove_conflist(system, where, steps);
   remove_plumbing(system, settings, steps);
   explain_what_follows(pods.legacy, legacy.list.name, where, steps);
@@ -337,10 +346,10 @@ Placed retire(System& system, const conf::Settings& settings, const Placement& w
         fmt::format("{} pods are on the legacy network: {}. Delete them, so that they come back on {}, and try again",
                     left.size(), pods_text(left), cilium.list.name));
   require_plugins(system, cilium.list, where.bin_dir);
-  require_first(system, where, file_name_for(cilium.file));
+  require_first(system, where, loaded_name(cilium));
 
   hand_over(system, pods.cilium, steps);
-  (void)put_list(system, cilium, folder_of(where.conf), steps);
+  put_list(system, cilium, conf::folder_of(where.conf), steps);
   remove_conflist(system, where, steps);
   explain_what_follows(pods.cilium, cilium.list.name, where, steps);
   steps.warn(

@@ -158,8 +158,7 @@ std::vector<std::string> Plumbing::assert_on(const PlumbingSeen& seen, const Loc
   return done_;
 }
 
-std::vector<std::string> Plumbing::reconcile(const Locks& locks, conf::Millis wait, bool dry_run) {
-  if (dry_run) return would_do();
+std::vector<std::string> Plumbing::reconcile(const Locks& locks, conf::Millis wait) {
   settle(plan_.guessed ? Surplus::kStays : Surplus::kGoes, locks, wait);
   return done_;
 }

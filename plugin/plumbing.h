@@ -64,9 +64,10 @@ class Plumbing {
   /// Adds what is missing; nothing is removed but what is ours, outdated and in the way of that. What was done. Code
   /// kPlumbing naming what cannot be made, who is in the way and the cure; 11 if somebody keeps removing it.
   std::vector<std::string> assert_on(const PlumbingSeen& seen, const Locks& locks, conf::Millis wait);
-  /// Adds what is missing and, unless the plan is guessed, removes what is ours and not asked for; otherwise as
-  /// assert_on. With `dry_run` what would be done, without a lock.
-  std::vector<std::string> reconcile(const Locks& locks, conf::Millis wait, bool dry_run);
+  /// Adds what is missing and, unless the plan is guessed, removes what is ours and not asked for; else as assert_on.
+  std::vector<std::string> reconcile(const Locks& locks, conf::Millis wait);
+  /// What reconcile would do; looks without a lock.
+  [[nodiscard]] std::vector<std::string> would_do();
   /// One line for each change so far, also of those before an error.
   [[nodiscard]] const std::vector<std::string>& done() const { return done_; }
 
@@ -84,7 +85,6 @@ class Plumbing {
   enum class Surplus { kStays, kGoes };
   void settle(Surplus surplus, const Locks& locks, conf::Millis wait);
   void change(const PlumbingChange& change, const PlumbingSeen& seen, Surplus surplus);
-  [[nodiscard]] std::vector<std::string> would_do();
   // Whether it was us who did it; the answer may have been lost.
   bool add_route(const netlink::Route& route);
   bool add_rule(const netlink::Rule& rule, const PlumbingSeen& seen);

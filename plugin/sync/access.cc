@@ -174,8 +174,7 @@ Access access_from(const AccessOptions& options, const Environment& environment,
   if (options.kubeconfig.empty()) return of_service_account(environment);
   const std::optional<std::string> text = disk.read(options.kubeconfig, kMaxFile);
   if (!text) refuse(options.kubeconfig + " does not exist");
-  const std::size_t slash = options.kubeconfig.rfind('/');
-  return read_kubeconfig(*text, slash == std::string::npos ? "." : options.kubeconfig.substr(0, slash));
+  return read_kubeconfig(*text, conf::folder_of(options.kubeconfig));
 }
 
 std::variant<Credentials, std::string> load(const Access& access, conf::Disk& disk) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "conf/disk.h"
 #include "conf/error.h"
 #include "conf/json.h"
 
@@ -12,11 +13,6 @@ namespace plugin::sync {
 namespace {
 
 constexpr std::size_t kMaxSmallFile = std::size_t{64} << 10;
-
-std::string folder_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
-}
 
 std::string joined(const std::vector<std::string>& sentences) { return fmt::format("{}", fmt::join(sentences, "; ")); }
 
@@ -98,9 +94,9 @@ void Keeper::write(const std::string& path, const std::optional<std::string>& ol
   const std::string last = wanted.bytes->substr(line == std::string::npos ? 0 : line + 1);
   const std::string shown = last.substr(0, last.size() - 1);
   if (dry_run_) return log_(fmt::format("would write {}: {}", path, shown));
-  const std::string dir = folder_of(path);
+  const std::string dir = conf::folder_of(path);
   disk_.make_dirs(dir);
-  const std::string temporary = fmt::format("{}/.{}.0.tmp", dir, path.substr(path.rfind('/') + 1));
+  const std::string temporary = fmt::format("{}/.{}.0.tmp", dir, conf::file_name_of(path));
   (void)disk_.remove(temporary);
   if (!disk_.create(temporary, {})) throw conf::CniError(conf::Code::kBusy, "another crossover-sync is at work", path);
   disk_.append(temporary, *wanted.bytes, conf::Sync::kYes);

@@ -158,6 +158,34 @@ TEST_CASE("status says that Cilium renamed our conflist, and how to stop it") {
       std::string::npos);
 }
 
+TEST_CASE("install takes out what an install left that was killed, and nobody else's") {
+  Node node;
+  const std::vector<std::string> ours = {node.bin(".crossover.123.tmp"), node.bin(".crossover-ipam.7.1.tmp"),
+                                         node.machine.net_dir() + "/.00-crossover.conflist.9.tmp"};
+  const std::string theirs = node.machine.net_dir() + "/.10-legacy.conflist.9.tmp";
+  const std::string young = node.bin(".crossover.124.tmp");
+  const auto now = fs::file_time_type::clock::now();
+  for (const std::string& file : ours) node.machine.write(file, "half");
+  for (const std::string& file : {theirs, young}) node.machine.write(file, "half");
+  // The clock of the machine stands in 2025: what is younger than it is from now on.
+  for (const std::string& file : ours) fs::last_write_time(file, now - std::chrono::hours(24 * 3650));
+  fs::last_write_time(theirs, now - std::chrono::hours(24 * 3650));
+  (void)node.run(plugin::install);
+  for (const std::string& file : ours) CHECK_FALSE(fs::exists(file));
+  CHECK(fs::exists(theirs));
+  CHECK(fs::exists(young));
+}
+
+TEST_CASE("a DEL that comes to Crossover after uninstall takes out the cache that was handed over") {
+  Node node;
+  (void)node.run(plugin::install);
+  (void)node.machine.add("c1", "/a");
+  (void)node.run(plugin::uninstall);
+  REQUIRE(fs::exists(node.machine.cache_dir() + "/cbr0-c1-eth0"));
+  (void)node.machine.del("c1", "/a");
+  CHECK_FALSE(fs::exists(node.machine.cache_dir() + "/cbr0-c1-eth0"));
+}
+
 TEST_CASE("killed at any step, install goes on from there") {
   std::size_t steps = 0;
   {

@@ -64,8 +64,7 @@ struct Bench {
     });
   }
   void reconcile() {
-    work(
-        [](plugin::Plumbing& plumbing, const plugin::Locks& locks) { return plumbing.reconcile(locks, kWait, false); });
+    work([](plugin::Plumbing& plumbing, const plugin::Locks& locks) { return plumbing.reconcile(locks, kWait); });
   }
   /// Back to nothing; the plan stays.
   void uninstall() {
@@ -81,8 +80,7 @@ struct Bench {
   }
   [[nodiscard]] std::vector<std::string> dry_run() {
     plugin::System system = machine.process();
-    const plugin::Locks locks = plugin::Locks::open(machine.state_dir(), "b001");
-    return plugin::Plumbing(system, plan).reconcile(locks, kWait, true);
+    return plugin::Plumbing(system, plan).would_do();
   }
   [[nodiscard]] plugin::PlumbingChange change(bool closely = true) {
     plugin::System system = machine.process();
