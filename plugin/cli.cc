@@ -173,7 +173,18 @@ class Parser {
   }
 
   void add_installs() {
-    add_install("install", "put Crossover on this node: program, links, and last the conflist", install_report);
+    CLI::App* install =
+        add_install("install", "put Crossover on this node: program, links, and last the conflist", install_report);
+    install
+        ->add_option("--root", options_.install.root,
+                     "put it on the host whose root is mounted there: all other paths are that host's, and so are "
+                     "its symbolic links; rules and routes are left to its first ADD")
+        ->type_name("DIR");
+    install
+        ->add_option("--conflist", options_.install.conflist,
+                     "write this conflist (not below --root) instead of the smallest one, also in place of one "
+                     "that is there")
+        ->type_name("FILE");
     add_install("uninstall", "hand the node back to its legacy list, once no pod is on the second network",
                 uninstall_report)
         ->add_flag("--coexistence", options_.install.coexistence,

@@ -86,6 +86,8 @@ struct InstallOptions {
   std::string bin_dir;
   bool coexistence = false;  ///< uninstall: only rules, routes and NAT
   bool dry_run = false;
+  std::optional<std::string> root;      ///< install: the host's, whose paths all others are
+  std::optional<std::string> conflist;  ///< install: a file of ours with the conflist to write
 };
 
 [[nodiscard]] Report status_report(System& system, const conf::Settings& settings, bool json);

@@ -76,6 +76,15 @@ void require_plugins(System& system, const conf::NetworkList& list, const std::s
   }
 }
 
+void require_next_pod(System& system, const conf::Settings& settings, const Node& node, const Placement& where) {
+  const Choice choice = decide(node.facts, {}, settings);
+  const bool held = node_state(node.facts).state == State::kHold;
+  if (!choice.network && !held) cannot("the next pod could not start: " + choice.reason);
+  for (const Network network : {Network::kLegacy, Network::kCilium})
+    if (const auto& found = node.found(network); found && (choice.network == network || held))
+      require_plugins(system, found->list, where.bin_dir);
+}
+
 /// What an install that was killed left beside `target`, whose name nothing else bears.
 void remove_drafts(System& system, const std::string& target, Steps& steps) {
   const std::chrono::system_clock::time_point now{std::chrono::milliseconds(system.clock.unix_ms())};
@@ -292,20 +301,21 @@ Placed install(System& system, const conf::Settings& settings, const Placement& 
              " is no directory: the runtime has its plugins and their configuration elsewhere; say --conf and "
              "--bin-dir");
   const Node node = look_at_node(system, settings, Copies::kRead, AskAgent::kIfItMatters, settings.agent_timeout);
-  const Choice choice = decide(node.facts, {}, settings);
-  const bool held = node_state(node.facts).state == State::kHold;
-  if (!choice.network && !held) cannot("the next pod could not start: " + choice.reason);
-  for (const Network network : {Network::kLegacy, Network::kCilium})
-    if (const auto& found = node.found(network); found && (choice.network == network || held))
-      require_plugins(system, found->list, where.bin_dir);
+  const std::optional<std::string> current = system.disk.read(where.conf, conf::kMaxConfigBytes);
+  const std::string wanted = !where.content.empty() ? where.content : current.value_or(default_conflist(dir));
+  try {
+    require_next_pod(system, settings, node, where);
+  } catch (const CniError& error) {
+    if (current != wanted) throw;
+    steps.warn(error.details());
+  }
 
   place_programs(system, where, steps);
   if (!system.disk.info(settings.state_dir))
     steps.step("directory " + settings.state_dir, [&] { system.disk.make_dirs(settings.state_dir); });
-  assert_plumbing(system, settings, node, steps);
+  if (!where.from_outside) assert_plumbing(system, settings, node, steps);
   remove_drafts(system, where.conf, steps);
-  if (!system.disk.info(where.conf))
-    steps.step(where.conf, [&] { system.disk.replace(where.conf, default_conflist(dir), conf::Sync::kYes); });
+  if (current != wanted) steps.step(where.conf, [&] { system.disk.replace(where.conf, wanted, conf::Sync::kYes); });
   warn_of_neighbours(system, where, steps);
   return steps.take();
 }

@@ -22,6 +22,8 @@ struct Placement {
   std::string conf;     ///< our conflist; its directory is the runtime's
   std::string bin_dir;  ///< where the runtime looks for plugins
   bool dry_run = false;
+  std::string content = {};   ///< what the conflist is to be; empty: the smallest, where there is none
+  bool from_outside = false;  ///< this process is not in the node's network namespace: the first ADD does what is there
 };
 
 /// What was, or would be, done; one line each. Steps that were done before are not among them.
@@ -31,7 +33,8 @@ struct Placed {
 };
 
 /// Program, links, state directory, conflist. Code 7 or kCannotPlace, before anything is changed, if the next pod could
-/// not start: no list for it, or one whose plugins are not in bin_dir. A conflist that is there stays.
+/// not start: no list for it, or one whose plugins are not in bin_dir. Where the conflist is in place already that is a
+/// warning: Crossover is in the way anyway, and a newer program may be the cure.
 [[nodiscard]] Placed install(System& system, const conf::Settings& settings, const Placement& where);
 
 /// What is to be said if Cilium has renamed our conflist `conf` to *.cilium_bak (its cni-exclusive); else empty.

@@ -245,6 +245,7 @@ void FakeAgent::be_healthy() { answer = {.answered = true, .problem = {}, .state
 
 plugin::AgentHealth FakeAgent::health(const std::string& socket, std::chrono::milliseconds /*deadline*/) {
   ++asked;
+  asked_at = socket;
   if (!answer.answered && answer.problem.empty())
     return {.answered = false, .problem = socket + ": no answer", .state = {}, .cni_file_state = {}};
   return answer;

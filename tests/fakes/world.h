@@ -140,7 +140,8 @@ class FakeAgent final : public plugin::Agent {
   plugin::AgentHealth answer;                                              ///< by default: no answer
   std::function<plugin::Endpoint(const conf::AttachmentId&)> endpoint_of;  ///< by default: unknown
   unsigned asked_config = 0;
-  unsigned asked = 0;  ///< how many health calls came
+  unsigned asked = 0;    ///< how many health calls came
+  std::string asked_at;  ///< the socket of the last one
 
   /// An agent that is well and manages the node's list.
   void be_healthy();
