@@ -144,13 +144,21 @@ std::string gc_text(const Cleaned& cleaned, const std::vector<std::string>& note
   return text + fmt::format("portmap: {} {}, kept {}\n", took_out, cleaned.portmap.freed.size(), cleaned.portmap.kept);
 }
 
+// crossover-sync looks once more at what is there and then replaces it: not while we do.
+void write_node_state(System& system, const conf::Settings& settings, const std::string& text) {
+  system.disk.make_dirs(settings.state_dir);
+  const Locks locks = Locks::open(settings.state_dir, system.boot_id);
+  const std::optional<Locks::Guard> alone = locks.node_state(settings.lock_timeout);
+  if (!alone) throw CniError(Code::kTryAgainLater, "node-state is being written", "somebody else does it; try again");
+  system.disk.replace(node_state_path(settings), text, conf::Sync::kYes);
+}
+
 }  // namespace
 
 Report set_report(System& system, const conf::Settings& settings, const std::string& word, const std::string& reason,
                   bool json) {
   const std::string text = node_state_text(word, reason);
-  system.disk.make_dirs(settings.state_dir);
-  system.disk.replace(node_state_path(settings), text, conf::Sync::kYes);
+  write_node_state(system, settings, text);
   const Node node = look_at_node(system, settings, Copies::kRead, AskAgent::kAlways, settings.agent_timeout);
   const NodeState state = node_state(node.facts);
   const Choice choice = decide(node.facts, {}, settings);

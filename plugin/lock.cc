@@ -11,6 +11,7 @@ namespace {
 constexpr std::int64_t kGcByte = std::int64_t{1} << 60;
 constexpr std::int64_t kHousekeepingByte = kGcByte + 1;
 constexpr std::int64_t kPlumbingByte = kGcByte + 2;
+constexpr std::int64_t kNodeStateByte = kGcByte + 3;
 constexpr std::int64_t kFirstAttachmentByte = std::int64_t{1} << 61;
 constexpr std::uint64_t kAttachmentMask = (std::uint64_t{1} << 61U) - 1;
 constexpr std::uint64_t kSlots = 1024;
@@ -50,6 +51,10 @@ std::optional<Locks::Guard> Locks::exclusive(std::chrono::milliseconds wait) con
 
 std::optional<Locks::Guard> Locks::housekeeping(std::chrono::milliseconds wait) const {
   return Guard::acquire(fd(), kHousekeepingByte, Guard::Kind::kExclusive, wait);
+}
+
+std::optional<Locks::Guard> Locks::node_state(std::chrono::milliseconds wait) const {
+  return Guard::acquire(fd(), kNodeStateByte, Guard::Kind::kExclusive, wait);
 }
 
 std::optional<Locks::Guard> Locks::plumbing(std::chrono::milliseconds wait) const {

@@ -39,6 +39,8 @@ class Locks {
   [[nodiscard]] std::optional<Guard> exclusive(std::chrono::milliseconds wait) const;
   /// For rotating files: short, exclusive.
   [[nodiscard]] std::optional<Guard> housekeeping(std::chrono::milliseconds wait) const;
+  /// For changing node-state by what it says: `crossover set` and crossover-sync, which must not lose a word of it.
+  [[nodiscard]] std::optional<Guard> node_state(std::chrono::milliseconds wait) const;
   /// For changing the node's rules and routes (plumbing.h).
   [[nodiscard]] std::optional<Guard> plumbing(std::chrono::milliseconds wait) const;
 

@@ -4,15 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "conf/disk.h"
 #include "conf/error.h"
 #include "conf/json.h"
+#include "plugin/lock.h"
 
 namespace plugin::sync {
 namespace {
 
 constexpr std::size_t kMaxSmallFile = std::size_t{64} << 10;
+constexpr std::chrono::milliseconds kLockWait{1'000};  // `crossover set` holds it for one write
 
 std::string joined(const std::vector<std::string>& sentences) { return fmt::format("{}", fmt::join(sentences, "; ")); }
 
@@ -84,9 +87,9 @@ void Keeper::settle_blocks(const Follower& kubernetes_node, const Follower& cili
   write(places_.pod_cidrs_file(), old, mirror_blocks(old, node_, cilium_node.object(), kubernetes_node.object()));
 }
 
-// As Disk::replace, but what was decided by the old content is looked at once more when all that is slow is done: an
-// operator's `crossover set` in between wins. The temporary name is one that Disk::replace could have given (0 is
-// nobody's pid), so that what we leave when killed is taken out like its own.
+// As Disk::replace, but what was decided by the old content is looked at once more when all that is slow is done, under
+// the lock that `crossover set` takes: an operator's word in between wins. The temporary name is one that Disk::replace
+// could have given (0 is nobody's pid), so that what we leave when killed is taken out like its own.
 void Keeper::write(const std::string& path, const std::optional<std::string>& old, const Mirrored& wanted) {
   if (!wanted.kept.empty()) kept_.push_back(wanted.kept);
   if (!wanted.bytes) return;
@@ -100,12 +103,21 @@ void Keeper::write(const std::string& path, const std::optional<std::string>& ol
   (void)disk_.remove(temporary);
   if (!disk_.create(temporary, {})) throw conf::CniError(conf::Code::kBusy, "another crossover-sync is at work", path);
   disk_.append(temporary, *wanted.bytes, conf::Sync::kYes);
-  if (disk_.read(path, kMaxSmallFile) != old) {
-    (void)disk_.remove(temporary);
+  if (!rename_if_still(old, temporary, path))
     return log_(fmt::format("{} has just been changed by somebody else: looking at it again", path));
-  }
-  disk_.rename(temporary, path);
   log_(fmt::format("wrote {}: {}", path, shown));
+}
+
+bool Keeper::rename_if_still(const std::optional<std::string>& old, const std::string& from, const std::string& to) {
+  disk_.make_dirs(places_.state_dir);
+  const Locks locks = Locks::open(places_.state_dir, {});
+  const std::optional<Locks::Guard> alone = locks.node_state(kLockWait);
+  const bool same = alone && disk_.read(to, kMaxSmallFile) == old;
+  if (same)
+    disk_.rename(from, to);
+  else
+    (void)disk_.remove(from);
+  return same;
 }
 
 void Keeper::settle_status(const Follower& kubernetes_node, const Follower& cilium_node) {

@@ -43,6 +43,8 @@ class Keeper {
   void settle_blocks(const Follower& kubernetes_node, const Follower& cilium_node);
   void settle_status(const Follower& kubernetes_node, const Follower& cilium_node);
   void write(const std::string& path, const std::optional<std::string>& old, const Mirrored& wanted);
+  /// False, and `from` removed, if `to` says something else than `old`.
+  bool rename_if_still(const std::optional<std::string>& old, const std::string& from, const std::string& to);
   [[nodiscard]] std::int64_t last_success() const;
 
   conf::Disk& disk_;

@@ -129,7 +129,7 @@ std::string_view meaning_of(int status) {
     case 401:
       return "the API server does not accept the credentials";
     case 403:
-      return "the account may not get, list and watch this; see deploy/ for the rights it needs";
+      return "the account may not list and watch this; see deploy/ for the rights it needs";
     case 404:
       return "the API server does not know this kind of object";
     case kGone:

@@ -210,7 +210,7 @@ TEST_CASE("no right to see CiliumNodes is no answer") {
   follower.step(api, api.now());
   CHECK_FALSE(follower.is_known());
   CHECK(follower.problem() ==
-        "CiliumNode: 403: the account may not get, list and watch this; see deploy/ for the rights it needs");
+        "CiliumNode: 403: the account may not list and watch this; see deploy/ for the rights it needs");
 }
 
 TEST_CASE("a stream that breaks goes on where it was, one that cannot begin lists again") {

@@ -3,70 +3,26 @@
 
 #include <doctest/doctest.h>
 
-#include "plugin/sync/run.h"
-#include "tests/fakes/fault.h"
-#include "tests/support/scratch.h"
-#include "tests/sync/answers.h"
-#include "tests/sync/fake_api.h"
+#include <atomic>
+#include <thread>
+
+#include "plugin/cli.h"
+#include "plugin/lock.h"
+#include "tests/fakes/machine.h"
+#include "tests/sync/stage.h"
 
 namespace {
 
+using fakes::kBlocks;
+using fakes::kCilium;
+using fakes::kLegacy;
+using fakes::Stage;
 using plugin::sync::Answer;
 using plugin::sync::Keeper;
 using plugin::sync::Kind;
 using plugin::sync::Places;
 
 TEST_SUITE_BEGIN("sync.keeper");
-
-const std::string kCilium = "cilium label: io.cilium.migration/cilium-default is true\n";
-const std::string kLegacy = "legacy label: io.cilium.migration/cilium-default is absent\n";
-const std::string kBlocks = "# crossover-sync: CiliumNode node1\n10.245.1.0/24\n";
-
-struct Stage {
-  scratch::Folder folder;
-  conf::RealDisk real;
-  fakes::Fate fate;
-  fakes::FaultDisk disk{real, fate};
-  fakes::FakeApi api;
-  std::vector<std::string> log;
-  bool dry_run = false;
-
-  Stage() { good("true"); }
-  void good(const std::string& label) {
-    list(Kind::kNode, answers::list(Kind::kNode, answers::node(label)));
-    list(Kind::kCiliumNode, answers::list(Kind::kCiliumNode, answers::cilium_node()));
-  }
-  /// From now on; the fake goes on with the last of what it was told.
-  template <typename Reply>
-  void list(Kind kind, const Reply& reply) {
-    api.will_list(kind, reply);
-    if (told[kind]++ != 0) (void)api.get(kind == Kind::kNode ? "nodes" : "ciliumnodes");
-  }
-  std::map<Kind, int> told;
-
-  [[nodiscard]] Places places() const { return {.state_dir = folder.file("state"), .pod_cidrs = {}}; }
-  [[nodiscard]] Keeper keeper() {
-    return {disk, places(), "node1", api.server(), dry_run, [this](const std::string& line) { log.push_back(line); }};
-  }
-  bool once() {
-    Keeper one = keeper();
-    return once(one);
-  }
-  bool once(Keeper& one) {
-    return plugin::sync::run_once(api, one, "node1", [this] { return api.now(); });
-  }
-  [[nodiscard]] std::string file(const std::string& name) {
-    return real.read(places().state_dir + "/" + name, 100'000).value_or("none");
-  }
-  void put(const std::string& name, const std::string& bytes) {
-    real.make_dirs(places().state_dir);
-    real.replace(places().state_dir + "/" + name, bytes, conf::Sync::kNo);
-  }
-  [[nodiscard]] std::string status(const std::string& last, const std::string& problem, const std::string& kept = "") {
-    return R"({"format":1,"node":"node1","server":"https://10.96.0.1:443","lastSuccess":)" + last + R"(,"problem":")" +
-           problem + R"(","kept":[)" + kept + "]}\n";
-  }
-};
 
 TEST_CASE("one look writes the node's state, its podCIDRs and how old they are") {
   Stage stage;
@@ -106,8 +62,8 @@ TEST_CASE("without the right to see CiliumNodes the podCIDR file is left alone, 
   CHECK(stage.file("node-state") == kCilium);
   CHECK(stage.file("pod-cidrs") == "none");  // the Node's would be wrong if there is a CiliumNode
   CHECK(stage.file("sync-status") ==
-        stage.status(
-            "0", "CiliumNode: 403: the account may not get, list and watch this; see deploy/ for the rights it needs"));
+        stage.status("0",
+                     "CiliumNode: 403: the account may not list and watch this; see deploy/ for the rights it needs"));
 }
 
 TEST_CASE("without Cilium the Node's podCIDRs are taken") {
@@ -145,6 +101,7 @@ TEST_CASE("an operator's word wins until it is taken back") {
 /// Changes a file when another one is written beside it.
 class Meddler final : public conf::Disk {
  public:
+  bool locked = true;  ///< whether the lock of `crossover set` was held whenever something took its name
   Meddler(conf::Disk& real, std::string path, std::string bytes)
       : real_(real), path_(std::move(path)), bytes_(std::move(bytes)) {}
   std::optional<std::string> read(const std::string& path, std::size_t max) override { return real_.read(path, max); }
@@ -154,7 +111,7 @@ class Meddler final : public conf::Disk {
   bool create(const std::string& path, std::string_view bytes) override { return real_.create(path, bytes); }
   void append(const std::string& path, std::string_view bytes, conf::Sync sync) override {
     real_.append(path, bytes, sync);
-    if (path.find("node-state") != std::string::npos) real_.replace(path_, bytes_, conf::Sync::kNo);
+    if (!bytes_.empty() && path.find("node-state") != std::string::npos) real_.replace(path_, bytes_, conf::Sync::kNo);
   }
   void write_at(const std::string& path, std::uint64_t at, std::string_view bytes) override {
     real_.write_at(path, at, bytes);
@@ -163,7 +120,10 @@ class Meddler final : public conf::Disk {
     real_.replace(path, bytes, sync);
   }
   bool remove(const std::string& path) override { return real_.remove(path); }
-  void rename(const std::string& from, const std::string& to) override { real_.rename(from, to); }
+  void rename(const std::string& from, const std::string& to) override {
+    locked = locked && !plugin::Locks::open(conf::folder_of(path_), {}).node_state(std::chrono::milliseconds{0});
+    real_.rename(from, to);
+  }
   void replace_program(const std::string& path, std::string_view bytes) override { real_.replace_program(path, bytes); }
   void replace_link(const std::string& path, const std::string& target) override { real_.replace_link(path, target); }
   std::optional<std::string> link_target(const std::string& path) override { return real_.link_target(path); }
@@ -185,7 +145,52 @@ TEST_CASE("an operator who writes while we write wins") {
   CHECK(stage.file("node-state") == "hold stop everything\n");
   CHECK(stage.log.back() ==
         stage.places().node_state_file() + " has just been changed by somebody else: looking at it again");
-  CHECK(stage.real.list(stage.places().state_dir).size() == 3);  // nothing temporary
+  CHECK(stage.real.list(stage.places().state_dir).size() == 4);  // with the lock, and nothing temporary
+}
+
+TEST_CASE("what was looked at once more takes its name under the lock of crossover set") {
+  Stage stage;
+  Meddler disk(stage.real, stage.places().node_state_file(), "");
+  Keeper keeper(disk, stage.places(), "node1", stage.api.server(), false, [](const std::string&) {});
+  CHECK(stage.once(keeper));
+  CHECK(stage.file("node-state") == kCilium);
+  CHECK(disk.locked);
+  // And while somebody else has it nothing is written, for as long as that takes.
+  stage.good("");
+  const plugin::Locks locks = plugin::Locks::open(stage.places().state_dir, {});
+  const auto alone = locks.node_state(std::chrono::milliseconds{0});
+  REQUIRE(alone);
+  CHECK(stage.once(keeper));
+  CHECK(stage.file("node-state") == kCilium);
+}
+
+TEST_CASE("an operator's word is never lost, however often both write") {
+  Stage stage;
+  fakes::Machine node;
+  node.settings.state_dir = stage.places().state_dir;
+  std::atomic<bool> done = false;
+  std::atomic<unsigned> settled = 0;
+  std::thread sync([&] {
+    Keeper keeper(stage.real, stage.places(), "node1", stage.api.server(), false, [](const std::string&) {});
+    for (bool on = true; !done; on = !on, ++settled) {
+      stage.good(on ? "true" : "");
+      (void)stage.once(keeper);
+    }
+  });
+  unsigned lost = 0;
+  plugin::System system = node.process();
+  for (int round = 0; round < 200; ++round) {
+    const std::string word = "hold round " + std::to_string(round) + '\n';
+    (void)plugin::set_report(system, node.settings, "hold", "round " + std::to_string(round), false);
+    if (stage.file("node-state") != word) ++lost;
+    for (const unsigned seen = settled; settled < seen + 2;) std::this_thread::yield();
+    if (stage.file("node-state") != word) ++lost;
+    (void)plugin::set_report(system, node.settings, "auto", "", false);
+    while (stage.file("node-state").starts_with("auto")) std::this_thread::yield();
+  }
+  done = true;
+  sync.join();
+  CHECK(lost == 0);
 }
 
 TEST_CASE("a file that cannot be read or written is a problem, and the other one is written") {
@@ -273,84 +278,6 @@ TEST_CASE("the podCIDR file can be elsewhere") {
   CHECK(stage.once(keeper));
   CHECK(stage.real.read(places.pod_cidrs, 1000) == kBlocks);
   CHECK(stage.file("pod-cidrs") == "none");
-}
-
-TEST_SUITE_END();
-
-TEST_SUITE_BEGIN("sync.run");
-
-void run(Stage& stage) {
-  Keeper keeper = stage.keeper();
-  plugin::sync::run(stage.api, keeper, "node1", 1, [&stage] { return stage.api.now(); });
-}
-
-TEST_CASE("a label that is set and taken away moves the node there and back") {
-  Stage stage;
-  std::vector<std::string> states;
-  const auto look = [&] { states.push_back(stage.file("node-state")); };
-  stage.api.then(look);
-  stage.api.then(
-      [&] { stage.api.says(Kind::kNode, answers::event("MODIFIED", answers::node("", "10.244.1.0/24", "101"))); });
-  stage.api.then(look);
-  stage.api.then(
-      [&] { stage.api.says(Kind::kNode, answers::event("MODIFIED", answers::node("true", "10.244.1.0/24", "102"))); });
-  stage.api.then(look);
-  run(stage);
-  CHECK(states == std::vector<std::string>{kCilium, kLegacy, kCilium});
-}
-
-TEST_CASE("both are followed, each from its own resource version") {
-  Stage stage;
-  stage.api.then([] {});
-  run(stage);
-  CHECK(stage.api.calls() ==
-        std::vector<std::string>{"list Node", "list CiliumNode", "watch Node 100", "watch CiliumNode 100"});
-}
-
-TEST_CASE("new podCIDRs of the CiliumNode are written") {
-  Stage stage;
-  stage.api.then([] {});  // listed; the streams open now
-  stage.api.then([&] {
-    stage.api.says(Kind::kCiliumNode, answers::event("MODIFIED", answers::cilium_node("10.245.9.0/24", "101")));
-  });
-  stage.api.then([] {});
-  run(stage);
-  CHECK(stage.file("pod-cidrs") == "# crossover-sync: CiliumNode node1\n10.245.9.0/24\n");
-}
-
-TEST_CASE("crossover set auto is noticed while the API server says nothing") {
-  Stage stage;
-  stage.put("node-state", "hold\n");
-  stage.api.then([] {});
-  stage.api.then([&] { stage.put("node-state", "auto\n"); });
-  stage.api.then([] {});
-  run(stage);
-  CHECK(stage.file("node-state") == kCilium);
-  for (const std::chrono::milliseconds wait : stage.api.waits()) CHECK(wait <= std::chrono::seconds{30});
-}
-
-TEST_CASE("an API server that is down from the start is asked again, ever more seldom") {
-  Stage stage;
-  stage.list(Kind::kNode, plugin::sync::Reply(std::string("down")));
-  stage.list(Kind::kCiliumNode, plugin::sync::Reply(std::string("down")));
-  stage.api.forget();
-  for (int count = 0; count < 400; ++count) stage.api.then([] {});
-  const auto began = stage.api.now().since_boot;
-  run(stage);
-  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(stage.api.now().since_boot - began).count();
-  CHECK(minutes > 60);
-  CHECK(stage.api.calls().size() < 2 * (10 + 2 * static_cast<std::size_t>(minutes)));
-  CHECK(stage.file("node-state") == "none");
-  CHECK(stage.file("sync-status") == stage.status("0", "Node: down; CiliumNode: down"));
-}
-
-TEST_CASE("asked to end during a list, nothing is written") {
-  Stage stage;
-  stage.api.set_stopped();
-  run(stage);
-  CHECK(stage.api.calls().empty());
-  CHECK_FALSE(stage.once());
-  CHECK(stage.file("node-state") == "none");
 }
 
 TEST_SUITE_END();
