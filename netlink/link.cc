@@ -33,11 +33,25 @@ std::vector<std::byte> named_request(std::uint16_t type, std::string_view name) 
   return writer.take();
 }
 
-std::optional<std::string> kind_in(std::span<const std::byte> link_info) {
+struct LinkInfo {
+  std::string kind;
+  std::uint16_t vxlan_port = 0;
+};
+
+std::uint16_t vxlan_port_in(const Attribute& data) {
+  const auto attributes = read_attributes(data.payload);
+  const Attribute* port = attributes ? find_attribute(*attributes, IFLA_VXLAN_PORT) : nullptr;
+  return port == nullptr ? 0 : as_be16(*port).value_or(0);
+}
+
+std::optional<LinkInfo> read_link_info(std::span<const std::byte> link_info) {
   const auto attributes = read_attributes(link_info);
   if (!attributes) return std::nullopt;
-  const Attribute* kind = find_attribute(*attributes, IFLA_INFO_KIND);
-  return kind == nullptr ? std::string() : as_text(*kind);
+  LinkInfo out;
+  if (const Attribute* kind = find_attribute(*attributes, IFLA_INFO_KIND)) out.kind = as_text(*kind);
+  const Attribute* data = find_attribute(*attributes, IFLA_INFO_DATA);
+  if (out.kind == "vxlan" && data != nullptr) out.vxlan_port = vxlan_port_in(*data);
+  return out;
 }
 
 }  // namespace
@@ -57,13 +71,14 @@ std::optional<Link> decode_link(std::span<const std::byte> message) {
   if (name == nullptr) return std::nullopt;
   const Attribute* mtu = find_attribute(link->attributes, IFLA_MTU);
   const Attribute* link_info = find_attribute(link->attributes, IFLA_LINKINFO);
-  const std::optional<std::string> kind = link_info == nullptr ? std::string() : kind_in(link_info->payload);
-  if (!kind) return std::nullopt;
+  const std::optional<LinkInfo> info = link_info == nullptr ? LinkInfo{} : read_link_info(link_info->payload);
+  if (!info) return std::nullopt;
   return Link{.index = static_cast<std::uint32_t>(link->header.ifi_index),
               .name = as_text(*name),
-              .kind = *kind,
+              .kind = info->kind,
               .up = (link->header.ifi_flags & IFF_UP) != 0,
-              .mtu = mtu == nullptr ? 0 : as_u32(*mtu).value_or(0)};
+              .mtu = mtu == nullptr ? 0 : as_u32(*mtu).value_or(0),
+              .vxlan_port = info->vxlan_port};
 }
 
 std::optional<Link> find_link(Socket& socket, std::string_view name) {

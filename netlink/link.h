@@ -19,6 +19,7 @@ struct Link {
   std::string kind;  ///< IFLA_INFO_KIND: "veth", "bridge"; empty for physical devices
   bool up = false;
   std::uint32_t mtu = 0;
+  std::uint16_t vxlan_port = 0;  ///< UDP, of a link of the kind vxlan; else 0
   bool operator==(const Link&) const = default;
 };
 

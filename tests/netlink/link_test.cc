@@ -80,6 +80,27 @@ TEST_SUITE("netlink.link") {
     CHECK(*link == Link{.index = 7, .name = "eth0", .kind = "veth", .up = true, .mtu = 1450});
   }
 
+  TEST_CASE("a VXLAN device tells its UDP port, other kinds have none") {
+    const auto with_data = [](const std::string& kind, const Bytes& port) {
+      Bytes data;
+      append_attribute(data, IFLA_VXLAN_PORT, port);
+      Bytes info;
+      append_attribute(info, IFLA_INFO_KIND, text(kind));
+      append_attribute(info, IFLA_INFO_DATA, data);
+      Bytes attributes;
+      append_attribute(attributes, IFLA_IFNAME, text("flannel.1"));
+      append_attribute(attributes, IFLA_LINKINFO, info);
+      const auto link = decode_link(link_message(RTM_NEWLINK, 7, 0, attributes));
+      REQUIRE(link);
+      CHECK(link->kind == kind);
+      return link->vxlan_port;
+    };
+    const Bytes port = {std::byte{0x21}, std::byte{0x18}};
+    CHECK(with_data("vxlan", port) == 8472);
+    CHECK(with_data("vlan", port) == 0);
+    CHECK(with_data("vxlan", {std::byte{0x21}}) == 0);
+  }
+
   TEST_CASE("a physical device has no kind") {
     Bytes attributes;
     append_attribute(attributes, IFLA_IFNAME, text("ens3"));
@@ -104,6 +125,19 @@ TEST_SUITE("netlink.link") {
     broken[12] = std::byte{3};  // the kind's own attribute, shorter than its header
     broken[16] = std::byte{3};
     CHECK_FALSE(decode_link(link_message(RTM_NEWLINK, 7, 0, broken)).has_value());
+  }
+
+  TEST_CASE("the kernel's VXLAN devices tell their ports") {
+    const scratch::Host host;
+    scratch::sh(
+        "ip link add flannel.1 type vxlan id 1 dstport 8472 && ip link add cilium_vxlan type vxlan external dstport "
+        "8473");
+    Socket socket = open_route();
+    REQUIRE(find_link(socket, "flannel.1"));
+    CHECK(find_link(socket, "flannel.1")->vxlan_port == 8472);
+    REQUIRE(find_link(socket, "cilium_vxlan"));
+    CHECK(find_link(socket, "cilium_vxlan")->vxlan_port == 8473);
+    CHECK(find_link(socket, "lo")->vxlan_port == 0);
   }
 
   TEST_CASE("a link is found as ip shows it") {
