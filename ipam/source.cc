@@ -291,6 +291,19 @@ std::optional<std::vector<IpAddr>> read_agent_addresses(std::string_view body) {
   }
 }
 
+std::vector<IpPrefix> read_flannel_networks(std::string_view text) {
+  std::vector<IpPrefix> out;
+  for (const std::string_view name : {"FLANNEL_NETWORK", "FLANNEL_IPV6_NETWORK"}) {
+    std::string_view rest = variable(text, name);
+    while (!rest.empty()) {
+      const std::size_t comma = std::min(rest.find(','), rest.size());
+      if (const auto network = IpPrefix::parse(without_space(rest.substr(0, comma)))) out.push_back(network->masked());
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+  }
+  return out;
+}
+
 Reading read_subnet_env(std::string_view text) {
   return reading_of([text] { return subnet_env(text); });
 }

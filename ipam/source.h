@@ -49,6 +49,10 @@ using Reading = std::variant<Answer, std::string>;
 /// FLANNEL_IPMASQ last: without it the file is torn.
 [[nodiscard]] Reading read_subnet_env(std::string_view text);
 
+/// From the same file, the networks of the whole cluster: FLANNEL_NETWORK and FLANNEL_IPV6_NETWORK, lists with commas
+/// from flanneld 0.22 on. What is no CIDR is left out.
+[[nodiscard]] std::vector<conf::IpPrefix> read_flannel_networks(std::string_view text);
+
 /// A file as people and programs write it. Its content decides: a JSON object is a CiliumNode (spec.ipam.podCIDRs, or
 /// the cidrs of spec.ipam.pools.allocated; its router, health and ingress addresses are taken) or a Node
 /// (spec.podCIDRs, or spec.podCIDR). All else is one CIDR a line; a # and what follows it is a comment; a last line

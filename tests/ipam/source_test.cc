@@ -140,6 +140,15 @@ TEST_CASE("flannel's addresses stand for their networks") {
         "10.2.0.0/24");
 }
 
+TEST_CASE("flannel's networks of the whole cluster are read, and what is none is left out") {
+  const auto networks = [](std::string_view text) { return ipam::cidrs_text(ipam::read_flannel_networks(text)); };
+  CHECK(networks("FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\n") == "10.244.0.0/16");
+  CHECK(networks("FLANNEL_NETWORK=10.1.0.0/16, 10.2.0.0/16\r\nFLANNEL_IPV6_NETWORK=fd00::/48") ==
+        "10.1.0.0/16, 10.2.0.0/16, fd00::/48");
+  for (const char* text : {"", "FLANNEL_NETWORK=", "FLANNEL_NETWORK=,,", "FLANNEL_NETWORK=ten", "NETWORK=10.0.0.0/8"})
+    CHECK(networks(text).empty());
+}
+
 TEST_CASE("a subnet.env that is torn or holds no subnet is a problem") {
   check_torn(read_subnet_env, kSubnetEnv, 1);  // the last line's end says nothing new
   CHECK(told(read_subnet_env("")) == "it is empty");
