@@ -44,7 +44,7 @@ CoexistenceFacts coexistence_facts(System& system, const conf::Settings& setting
   for (const netlink::LinkAddress& one : system.fib.addresses())
     if (!cilium_host || one.link != cilium_host->index) out.node_addresses.push_back(one.address);
   if (node.socket.empty()) return out;
-  out.ipam_mode = system.agent.config(node.socket, settings.agent_timeout).ipam_mode;
+  out.ipam_mode = node.agent_config(system, settings.agent_timeout).ipam_mode;
   out.agent_silent = out.ipam_mode.empty();
   return out;
 }
@@ -63,8 +63,7 @@ std::uint32_t Crossing::mtu_to(const IpPrefix& dst) {
   const bool to_cilium =
       std::any_of(cilium.begin(), cilium.end(), [&](const IpPrefix& cidr) { return cidr.overlaps(dst); });
   if (!to_cilium || node_.socket.empty()) return known;
-  if (!agent_) agent_ = system_.agent.config(node_.socket, settings_.agent_timeout);
-  const std::uint32_t said = agent_->route_mtu;
+  const std::uint32_t said = node_.agent_config(system_, settings_.agent_timeout).route_mtu;
   return said != 0 && (known == 0 || said < known) ? said : known;
 }
 

@@ -19,7 +19,7 @@ namespace plugin {
 /// What the plan needs to know of this node; asks the agent only if `settings` depend on it.
 [[nodiscard]] CoexistenceFacts coexistence_facts(System& system, const conf::Settings& settings, const Node& node);
 
-/// Routes of the node and what the agent says, asked for when first needed.
+/// Routes and links of the node, looked at when first needed.
 class Crossing {
  public:
   Crossing(System& system, const conf::Settings& settings, const Node& node)
@@ -39,7 +39,6 @@ class Crossing {
   bool looked_ = false;
   std::vector<netlink::Route> main_;
   std::vector<netlink::Link> links_;
-  std::optional<AgentConfig> agent_;
 };
 
 class Coexisting {

@@ -36,6 +36,15 @@ std::string socket_for(const Discovery& lists, const conf::Settings& settings, c
 
 }  // namespace
 
+const AgentConfig& Node::agent_config(System& system, conf::Millis deadline) const {
+  if (!agent_config_) {
+    const bool gave_no_answer = !facts.agent.answered && !facts.agent.problem.empty();
+    const bool asked = !socket.empty() && !gave_no_answer;
+    agent_config_ = asked ? system.agent.config(socket, deadline) : AgentConfig{};
+  }
+  return *agent_config_;
+}
+
 std::string node_state_path(const conf::Settings& settings) { return settings.state_dir + "/node-state"; }
 
 bool agent_matters(const NodeFacts& facts, const conf::Settings& settings) {

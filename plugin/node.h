@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "conf/settings.h"
@@ -19,6 +20,12 @@ struct Node {
   [[nodiscard]] const std::optional<FoundList>& found(Network network) const {
     return network == Network::kLegacy ? lists.legacy : lists.cilium;
   }
+  /// What the agent says of its configuration: asked for when first needed, and once. Empty without an agent, and from
+  /// one that gave no answer about its health.
+  [[nodiscard]] const AgentConfig& agent_config(System& system, conf::Millis deadline) const;
+
+ private:
+  mutable std::optional<AgentConfig> agent_config_;
 };
 
 enum class AskAgent {

@@ -201,6 +201,29 @@ TEST_SUITE("plugin.agent") {
     }
   }
 
+  TEST_CASE("an agent that knows no attachments is asked for the container, as those before 1.15 are") {
+    const auto asked_of_old = [](const std::string& container_answer, const std::string& ifname) {
+      const fake::Server server([&](int connection, const std::string& request) {
+        const bool by_container = request.find("/v1/endpoint/container-id:a%2F1 ") != std::string::npos;
+        fake::say(connection, by_container ? container_answer : fake::answer(400, "\"unknown endpoint prefix\""));
+      });
+      return SocketAgent().endpoint(server.path(), "a/1", ifname, kLong);
+    };
+    CHECK(asked_of_old(fake::answer(200, "{}"), "eth0") == Endpoint::kPresent);
+    CHECK(asked_of_old(fake::answer(200, "{}"), "net1") == Endpoint::kUnknown);
+    CHECK(asked_of_old(fake::answer(404, ""), "eth0") == Endpoint::kAbsent);
+    CHECK(asked_of_old(fake::answer(400, ""), "eth0") == Endpoint::kUnknown);
+    CHECK(asked_of_old(fake::answer(200, "{}").substr(0, 30), "eth0") == Endpoint::kUnknown);
+  }
+
+  TEST_CASE("both questions about an endpoint share one deadline") {
+    const fake::Server server([](int connection, const std::string& request) {
+      if (request.find("cni-attachment-id") == std::string::npos) (void)::pause();
+      fake::say(connection, fake::answer(400, ""));
+    });
+    CHECK(SocketAgent().endpoint(server.path(), "a1", "eth0", milliseconds{100}) == Endpoint::kUnknown);
+  }
+
   TEST_CASE("without an agent, or with a torn answer, an endpoint is unknown") {
     scratch::Folder folder;
     CHECK(SocketAgent().endpoint(folder.file("cilium.sock"), "abc", "eth0", kLong) == Endpoint::kUnknown);

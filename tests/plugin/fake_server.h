@@ -51,7 +51,10 @@ inline std::string read_request(int connection) {
 class Server {
  public:
   /// `serve` gets each connection in turn, with the request already read; the connection is closed when it returns.
-  explicit Server(const std::function<void(int)>& serve) {
+  explicit Server(const std::function<void(int)>& serve)
+      : Server([serve](int connection, const std::string& /*request*/) { serve(connection); }) {}
+  /// The same, with what was asked.
+  explicit Server(const std::function<void(int, const std::string&)>& serve) {
     const conf::UniqueFd listener = listen_on(path(), 16);
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
@@ -65,7 +68,7 @@ class Server {
       const conf::UniqueFd connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
       const std::string request = read_request(connection.get());
       if (::write(tell.get(), request.data(), request.size()) < 0) ::_exit(1);
-      serve(connection.get());
+      serve(connection.get(), request);
     }
   }
   /// Answers every request with `answer`.
