@@ -105,6 +105,10 @@ TEST_CASE("install --root is refused where the host's next pod could not start, 
   }
 }
 
+TEST_CASE("the conflist of deploy/ is the smallest one") {
+  CHECK(content(TEST_DATA "/../../deploy/install/00-crossover.conflist") == plugin::default_conflist("/etc/cni/net.d"));
+}
+
 TEST_CASE("install --conflist writes what it is given, in place of what is there, and only a conflist of ours") {
   Container container;
   (void)container.install();
