@@ -1,147 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // crossover-sync against a strict stand-in for the API server, and its TLS against that of openssl.
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <filesystem>
-#include <fstream>
-#include <functional>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "integration/fixture/api_server.h"
-#include "integration/support/namespaces.h"
+#include "integration/fixture/sync_node.h"
 #include "integration/support/process.h"
 
 namespace {
 
 namespace fs = std::filesystem;
 using fixture::ApiServer;
+using fixture::Background;
+using fixture::eventually;
+using fixture::kCilium;
+using fixture::kLegacy;
 using nlohmann::json;
 using support::Finished;
 using Mood = fixture::ApiServer::Mood;
-
-const std::string kToken = "eyJhbGciOi.first-token.c2VjcmV0";
-const std::string kCilium = "cilium label: io.cilium.migration/cilium-default is true\n";
-const std::string kLegacy = "legacy label: io.cilium.migration/cilium-default is absent\n";
-
-bool eventually(const std::function<bool()>& condition) {
-  for (int count = 0; count < 3000; ++count) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds{10});
-  }
-  return false;
-}
-
-/// A program in the background, in a namespace; ended with this object.
-class Background {
- public:
-  Background(const support::Netns& net, const std::vector<std::string>& argv, const std::string& log,
-             const std::string& dir) {
-    const std::vector<std::string> words = support::inside(net, nullptr, argv);
-    std::vector<char*> pointers;
-    for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
-    pointers.push_back(nullptr);
-    pid_ = ::fork();
-    REQUIRE(pid_ >= 0);
-    if (pid_ != 0) return;
-    const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    (void)::dup2(fd, 1);
-    (void)::dup2(fd, 2);
-    if (::chdir(dir.c_str()) == 0) ::execvp(pointers[0], pointers.data());
-    ::_exit(127);
-  }
-  Background(const Background&) = delete;
-  Background& operator=(const Background&) = delete;
-  ~Background() {
-    if (pid_ <= 0) return;
-    (void)::kill(pid_, SIGKILL);
-    (void)::waitpid(pid_, nullptr, 0);
-  }
-  /// SIGTERM, and the exit status; -1 if it does not end by that.
-  int end() {
-    REQUIRE(::kill(pid_, SIGTERM) == 0);
-    int status = 0;
-    if (!eventually([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; })) return -1;
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
- private:
-  pid_t pid_ = -1;
-};
-
-struct Node {
-  Node() {
-    static const bool isolated = [] { return support::isolate({}), true; }();
-    CHECK(isolated);
-    net = std::make_unique<support::Netns>("node1");
-    server = std::make_unique<ApiServer>(*net);
-    std::string pattern = fs::temp_directory_path() / "crossover-sync-XXXXXX";
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    dir = pattern;
-    write("token", kToken + "\n");
-    server->accept_token(kToken);
-  }
-  Node(const Node&) = delete;
-  Node& operator=(const Node&) = delete;
-  ~Node() { fs::remove_all(dir); }
-
-  void write(const std::string& name, const std::string& bytes) const {
-    fs::create_directories(fs::path(dir + "/" + name).parent_path());
-    std::ofstream(dir + "/" + name + ".new", std::ios::binary) << bytes;
-    fs::rename(dir + "/" + name + ".new", dir + "/" + name);
-  }
-  [[nodiscard]] std::string read(const std::string& name) const {
-    std::ifstream file(dir + "/" + name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  }
-  [[nodiscard]] std::string state() const { return read("state/node-state"); }
-  [[nodiscard]] json status() const { return json::parse(read("state/sync-status")); }
-
-  [[nodiscard]] std::vector<std::string> command(const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> out = {
-        BIN_DIR "/crossover-sync", "--node", "node1", "--state-dir", dir + "/state", "--token-file", dir + "/token"};
-    if (std::find(more.begin(), more.end(), "--server") == more.end()) {
-      out.emplace_back("--server");
-      out.push_back(server->url());
-    }
-    out.insert(out.end(), more.begin(), more.end());
-    return out;
-  }
-  [[nodiscard]] Finished once(const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> words = command(more);
-    words.emplace_back("--once");
-    return support::run(support::inside(*net, nullptr, words), {{"http_proxy", "http://127.0.0.1:1"}});
-  }
-  void good_once() const {
-    const Finished done = once();
-    INFO(done.err);
-    REQUIRE(done.ok());
-  }
-  [[nodiscard]] std::unique_ptr<Background> start() const {
-    return std::make_unique<Background>(*net, command(), dir + "/log", dir);
-  }
-  /// How often that was asked.
-  [[nodiscard]] std::size_t count(const std::string& request) const {
-    const std::vector<std::string> all = server->requests();
-    return static_cast<std::size_t>(std::count(all.begin(), all.end(), request));
-  }
-
-  std::unique_ptr<support::Netns> net;
-  std::unique_ptr<ApiServer> server;
-  std::string dir;
-};
+using Node = fixture::SyncNode;
 
 TEST_SUITE_BEGIN("integration.sync");
 

@@ -87,7 +87,8 @@ doctest_discover_tests(reference_ports_tests TEST_PREFIX "integration: " PROPERT
 if(TARGET crossover_sync)
   add_executable(sync_integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
     fixture/api_server.cc
-    sync_test.cc)
+    sync_test.cc
+    sync_watch_test.cc)
   target_compile_definitions(sync_integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   target_link_libraries(sync_integration_tests PRIVATE integration_support project_options doctest::doctest
     nlohmann_json::nlohmann_json)
