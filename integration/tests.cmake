@@ -4,6 +4,12 @@
 add_executable(recorder delegates/recorder.cc)
 target_link_libraries(recorder PRIVATE project_options nlohmann_json::nlohmann_json)
 
+# What programs that stand for one plugin have in common.
+add_library(stand_in STATIC delegates/stand_in.cc)
+target_link_libraries(stand_in PUBLIC nlohmann_json::nlohmann_json PRIVATE integration_support project_options)
+add_executable(flannel-stand-in delegates/flannel_stand_in.cc)
+target_link_libraries(flannel-stand-in PRIVATE stand_in integration_support project_options)
+
 # The built binary, black box. Every case enters namespaces of its own; needs root.
 include(doctest)
 add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
@@ -17,6 +23,7 @@ add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
   fixture/answer.cc
   fixture/node.cc
   fixture/recorder.cc
+  fixture/recording.cc
   kill_test.cc
   recorded_test.cc
   verbs/add_test.cc
@@ -27,6 +34,7 @@ add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
   verbs/discovery_test.cc
   verbs/environment_test.cc
   verbs/evidence_test.cc
+  verbs/habits_test.cc
   verbs/install_test.cc
   verbs/races_test.cc
   verbs/state_test.cc)
@@ -34,7 +42,7 @@ target_compile_definitions(integration_tests PRIVATE BIN_DIR="${CMAKE_RUNTIME_OU
   TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
 target_link_libraries(integration_tests PRIVATE integration_support project_options doctest::doctest
   nlohmann_json::nlohmann_json)
-add_dependencies(integration_tests crossover libcni_driver recorder)
+add_dependencies(integration_tests crossover flannel-stand-in libcni_driver recorder)
 doctest_discover_tests(integration_tests TEST_PREFIX "integration: " PROPERTIES TIMEOUT 300 LABELS integration)
 
 add_executable(ipam_integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc

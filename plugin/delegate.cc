@@ -10,6 +10,7 @@
 
 #include "conf/result.h"
 #include "conf/version.h"
+#include "plugin/habits.h"
 #include "plugin/role.h"
 
 namespace plugin {
@@ -47,7 +48,11 @@ CniError broken(const std::string& type, std::string_view how, const Outcome& ou
 CniError plugins_own(const std::string& type, const CniError& error, const Outcome& outcome) {
   const std::string err = excerpt(outcome.err);
   std::string details = error.details();
-  if (!err.empty()) details += details.empty() ? "stderr: " + err : "; stderr: " + err;
+  const auto also = [&details](std::string_view words) {
+    if (!words.empty()) details.append(details.empty() ? "" : "; ").append(words);
+  };
+  if (!err.empty()) also("stderr: " + err);
+  also(cure_for(type, error.what()));
   return {error.code(), fmt::format("{}: {}", type, error.msg()), std::move(details)};
 }
 
@@ -67,7 +72,7 @@ bool same_file(const conf::FileInfo& a, const conf::FileInfo& b) { return a.devi
 
 Failure failure_of(const std::string& type, const CniError& error) {
   const bool missing = error.code() == static_cast<unsigned>(Code::kDelegateMissing);
-  return {type, error, missing || says_unauthorized(error.what())};
+  return {type, error, missing || credentials_are_gone(error.what())};
 }
 
 // libcni gives a DEL the cached result from 0.4.0 on.
@@ -85,11 +90,6 @@ std::string with_version(const std::string& type, std::string_view text, std::st
 }
 
 }  // namespace
-
-bool says_unauthorized(std::string_view text) {
-  const std::string words = lower(text);
-  return words.find("unauthorized") != std::string::npos || words.find("forbidden") != std::string::npos;
-}
 
 std::vector<std::string> delegate_environment(const std::vector<std::string>& inherited, Verb verb, const Call& call) {
   std::vector<std::string> out;

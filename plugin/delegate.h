@@ -44,7 +44,7 @@ struct Call {
 struct Failure {
   std::string type;
   conf::CniError error;
-  bool gone_for_good = false;  ///< its binary is missing, or its credentials are refused
+  bool gone_for_good = false;  ///< its binary is missing, or its credentials are gone
 };
 
 class Delegates {
@@ -81,10 +81,8 @@ class Delegates {
 [[nodiscard]] std::vector<std::string> delegate_environment(const std::vector<std::string>& inherited, conf::Verb verb,
                                                             const Call& call);
 
-/// What a plugin's end means: its stdout on success, else its error with `type` in front. Pure.
+/// What a plugin's end means: its stdout on success, else its error with `type` in front, and the cure if we know one.
+/// Pure.
 [[nodiscard]] std::string read_outcome(const std::string& type, conf::Verb verb, const Outcome& outcome);
-
-/// Whether an error's text says that the plugin's credentials are refused (Calico's, once its account is gone).
-[[nodiscard]] bool says_unauthorized(std::string_view text);
 
 }  // namespace plugin

@@ -10,6 +10,7 @@
 #include "ipam/host_local.h"
 #include "ipam/store.h"
 #include "plugin/delegate.h"
+#include "plugin/habits.h"
 #include "plugin/libcni_cache.h"
 #include "plugin/portmap.h"
 
@@ -94,8 +95,8 @@ void clean_local(Session& session, const Attachment& attachment, const std::stri
     for (const ipam::HostLocalLease& lease : ipam::host_local_leases_of(system.disk, dir, attachment.id))
       remove_noting(session, lease.path, event);
   }
-  if (attachment.list.runs("flannel"))
-    remove_noting(session, system.places.flannel + '/' + attachment.id.container_id, event);
+  if (const auto file = flannel_container_file(attachment.list, system.places, attachment.id.container_id))
+    remove_noting(session, *file, event);
 }
 
 void forget(Session& session, const Attachment& attachment, const std::string& netns, Event& event) {
@@ -115,10 +116,59 @@ std::optional<CniError> close_ports(Session& session, const conf::AttachmentId& 
   return std::nullopt;
 }
 
+bool is_gone(System& system, const std::string& netns, const std::string& ifname) {
+  if (netns.empty()) return true;
+  try {
+    return !system.pods.look(netns, ifname);
+  } catch (const CniError& error) {
+    return error.code() == static_cast<unsigned>(conf::Code::kInvalidNetns);
+  }
+}
+
+// cilium-cni of 1.16 to 1.18 says so for ever, and the pod would stay Terminating. Its agent knows whether the endpoint
+// is gone; while it cannot be asked, the error stands.
+void excuse_absent_namespace(Session& session, const Attachment& attachment, const std::string& netns,
+                             std::vector<Failure>& failures, Event& event) {
+  const auto blamed = std::find_if(failures.begin(), failures.end(), [](const Failure& failure) {
+    return blames_the_namespace(failure.type, failure.error.what());
+  });
+  System& system = session.system;
+  if (blamed == failures.end() || !is_gone(system, netns, attachment.id.ifname)) return;
+  const std::string socket = session.settings.cilium_socket.value_or(system.places.cilium_socket);
+  if (socket.empty() || system.agent.endpoint(socket, attachment.id.container_id, attachment.id.ifname,
+                                              session.settings.agent_timeout) != Endpoint::kAbsent)
+    return;
+  event.notes.push_back("cilium's agent has no such endpoint, so this was no failure: " +
+                        std::string(blamed->error.what()));
+  failures.erase(blamed);
+}
+
+bool flannel_knows_nothing(Session& session, const Attachment& attachment) {
+  const auto file = flannel_container_file(attachment.list, session.system.places, attachment.id.container_id);
+  return file && !session.system.disk.info(*file);
+}
+
 void note_failures(Session& session, Attachment& attachment, const std::vector<Failure>& failures) {
   attachment.failed_deletes = all_gone_for_good(failures) ? attachment.failed_deletes + 1 : 0;
   attachment.last_failure = sentences(failures);
   session.journal.note_failure(attachment, session.system.clock.unix_ms());
+}
+
+// Throws if something is left to do for a later DEL.
+void run_plugins(Session& session, Attachment& attachment, const Call& call, Event& event) {
+  const bool left_to_us = flannel_knows_nothing(session, attachment);
+  Delegates delegates(session.system);
+  std::vector<Failure> failures = delegates.del(attachment.list, call);
+  event.steps.insert(event.steps.end(), delegates.steps().begin(), delegates.steps().end());
+  excuse_absent_namespace(session, attachment, call.netns, failures, event);
+  if (left_to_us) clean_local(session, attachment, call.netns, event);
+  if (failures.empty()) return;
+  if (!all_gone_for_good(failures) || attachment.failed_deletes + 1 < kTriesBeforeForgetting) {
+    note_failures(session, attachment, failures);
+    throw unfinished(failures, attachment);
+  }
+  event.notes.push_back(fmt::format("given up after {} tries: {}", kTriesBeforeForgetting, sentences(failures)));
+  forget(session, attachment, call.netns, event);
 }
 
 }  // namespace
@@ -136,18 +186,7 @@ void detach(Session& session, Attachment attachment, const DetachCall& call, Eve
   if (call.forget) {
     forget(session, attachment, netns, event);
   } else {
-    Delegates delegates(session.system);
-    const std::vector<Failure> failures = delegates.del(attachment.list, call_for(session, attachment, call, netns));
-    event.steps.insert(event.steps.end(), delegates.steps().begin(), delegates.steps().end());
-    if (!failures.empty()) {
-      const bool last_try = all_gone_for_good(failures) && attachment.failed_deletes + 1 >= kTriesBeforeForgetting;
-      if (!last_try) {
-        note_failures(session, attachment, failures);
-        throw unfinished(failures, attachment);
-      }
-      event.notes.push_back(fmt::format("given up after {} tries: {}", kTriesBeforeForgetting, sentences(failures)));
-      forget(session, attachment, netns, event);
-    }
+    run_plugins(session, attachment, call_for(session, attachment, call, netns), event);
   }
   // The runtime's own cache file of a network that is no longer loaded: libcni removes only the current network's.
   if (!attachment.libcni_cache.empty()) remove_noting(session, attachment.libcni_cache, event);

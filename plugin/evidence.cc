@@ -10,6 +10,7 @@
 #include "conf/error.h"
 #include "ipam/host_local.h"
 #include "plugin/discovery.h"
+#include "plugin/habits.h"
 
 namespace plugin {
 namespace {
@@ -94,9 +95,8 @@ std::optional<Attachment> from_legacy_files(System& system, const Node& node, co
   const conf::NetworkList& list = node.lists.legacy->list;
   const std::string lease = host_local_evidence(system, list, id);
   if (!lease.empty()) return adopted(id, list, fmt::format("no record; {} names the container", lease));
-  const std::string flannel = system.places.flannel + '/' + id.container_id;
-  if (list.runs("flannel") && system.disk.info(flannel))
-    return adopted(id, list, fmt::format("no record; {} exists", flannel));
+  const std::optional<std::string> flannel = flannel_container_file(list, system.places, id.container_id);
+  if (flannel && system.disk.info(*flannel)) return adopted(id, list, fmt::format("no record; {} exists", *flannel));
   return std::nullopt;
 }
 

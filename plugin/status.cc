@@ -7,6 +7,7 @@
 #include "ipam/host_local.h"
 #include "plugin/commands.h"
 #include "plugin/delegate.h"
+#include "plugin/habits.h"
 #include "plugin/node.h"
 
 namespace plugin {
@@ -36,6 +37,13 @@ void require_addresses(System& system, const conf::NetworkList& list) {
   }
 }
 
+// flannel's own STATUS always succeeds, while its ADD fails from a reboot until flanneld has started.
+void require_subnet(System& system, const conf::NetworkList& list) {
+  const std::optional<std::string> file = flannel_subnet_file(list, system.places);
+  if (file && !system.disk.info(*file))
+    throw not_available(fmt::format("{}: {} is missing; {}", list.name, *file, cure_for(kFlannel, "subnet.env")));
+}
+
 void require_binaries(System& system, const conf::NetworkList& list, const Call& call) {
   Delegates delegates(system);
   for (const conf::PluginConf& plugin : list.plugins) {
@@ -63,6 +71,7 @@ std::string status(System& system, const conf::Request& request, const conf::Net
   call.deadline = std::min(settings.delegate_timeout, kPluginsShare / static_cast<int>(list.plugins.size()));
   if (!call.path.empty()) require_binaries(system, list, call);
   require_addresses(system, list);
+  require_subnet(system, list);
   std::vector<std::string> late;  // a slow answer is no bad one: the node does not flap for it
   Delegates(system).status(list, call, late);
   return {};

@@ -7,23 +7,22 @@
 
 #include <fcntl.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
-#include <iterator>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "conf/fd.h"
+#include "integration/delegates/stand_in.h"
 #include "integration/support/process.h"
 
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using stand_in::ip_batch;
+using stand_in::Json;
+using stand_in::variable;
 
 constexpr unsigned kMain = 254;
 
@@ -32,13 +31,7 @@ struct Lease {
   unsigned table = kMain;
 };
 
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string() : value;
-}
-
 std::string id() { return variable("CNI_CONTAINERID"); }
-std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 bool is_cilium(const Json& config) { return config.at("type") == "cilium-cni"; }
 
 /// As long as a name may be.
@@ -71,13 +64,6 @@ Lease take(const Json& config) {
   throw std::runtime_error("no address is left");
 }
 
-void ip_batch(const std::string& netns, const std::string& lines) {
-  std::vector<std::string> argv = {"ip"};
-  if (!netns.empty()) argv.insert(argv.end(), {"-n", netns});
-  argv.insert(argv.end(), {"-batch", "-"});
-  support::must_run(argv, {}, lines);
-}
-
 /// The pod's rules, as `ip rule add` and `ip rule del` take them.
 std::vector<std::string> rules(const Json& config, const Lease& lease) {
   const std::string table = " lookup " + std::to_string(lease.table);
@@ -93,7 +79,7 @@ std::vector<std::string> rules(const Json& config, const Lease& lease) {
 }
 
 void attach(const Json& config, const Lease& lease) {
-  const std::string pod = last_part(variable("CNI_NETNS"));
+  const std::string pod = stand_in::pod();
   const std::string inside = variable("CNI_IFNAME");
   const std::string outside = host_device(config);
   std::string host = "link add " + outside + " address " + host_mac() + " type veth peer name " + inside + " netns " +
@@ -106,18 +92,13 @@ void attach(const Json& config, const Lease& lease) {
                     inside + "\nneigh add 169.254.1.1 lladdr " + host_mac() + " dev " + inside + " nud permanent\n");
 }
 
-void add(const Json& config) {
+void add(const Json& config, const std::string& /*input*/) {
   const Lease lease = take(config);
   attach(config, lease);
-  const Json interfaces = Json::array({Json{{"name", host_device(config)}, {"mac", host_mac()}},
-                                       Json{{"name", variable("CNI_IFNAME")}, {"sandbox", variable("CNI_NETNS")}}});
-  std::cout << Json{{"cniVersion", config.at("cniVersion")},
-                    {"interfaces", interfaces},
-                    {"ips", Json::array({Json{{"address", lease.address + "/32"}, {"interface", 1}}})}}
-            << "\n";
+  stand_in::print_result(config, host_device(config), host_mac(), lease.address + "/32");
 }
 
-void remove(const Json& config) {
+void del(const Json& config, const std::string& /*input*/) {
   for (const Lease& lease : addresses(config)) {
     const fs::path file = leases(config) / lease.address;
     std::string owner;
@@ -129,28 +110,6 @@ void remove(const Json& config) {
   }
 }
 
-void answer(const std::string& input) {
-  const std::string verb = variable("CNI_COMMAND");
-  if (verb == "VERSION") {
-    std::cout << R"({"cniVersion":"1.0.0","supportedVersions":["0.3.1","0.4.0","1.0.0"]})"
-              << "\n";
-    return;
-  }
-  const Json config = Json::parse(input);
-  if (verb == "ADD") return add(config);
-  if (verb == "DEL") return remove(config);
-  if (verb != "CHECK") throw std::runtime_error("unknown CNI_COMMAND: " + verb);
-}
-
 }  // namespace
 
-int main() {
-  const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
-  try {
-    answer(input);
-    return 0;
-  } catch (const std::exception& error) {
-    std::cout << Json{{"cniVersion", "1.0.0"}, {"code", 999}, {"msg", error.what()}} << "\n";
-    return 1;
-  }
-}
+int main() { return stand_in::run({.add = add, .del = del}); }

@@ -97,6 +97,7 @@ plugin::System Machine::process() {
           .places = {.libcni_cache = cache_dir(),
                      .host_local = lease_dir(),
                      .flannel = dir_ + "/flannel",
+                     .flannel_subnet = dir_ + "/flannel.env",
                      .cilium_socket = dir_ + "/cilium.sock",
                      .sysctl = dir_ + "/sys",
                      .program = dir_ + "/crossover.program",
