@@ -31,6 +31,10 @@ class Node {
   [[nodiscard]] Finished run(std::vector<std::string> argv, const std::map<std::string, std::string>& env = {},
                              std::string_view input = {}) const;
   std::string must_run(std::vector<std::string> argv, std::string_view input = {}) const;
+  /// The command line that runs `argv` on this node, for who starts it himself.
+  [[nodiscard]] std::vector<std::string> here(std::vector<std::string> argv) const {
+    return inside(net_, &view_, std::move(argv));
+  }
   /// Appears under its name complete, as it should; directories are made.
   void write(std::string_view path, std::string_view text) const;
   [[nodiscard]] std::string read(std::string_view path) const;

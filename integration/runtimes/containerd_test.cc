@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "conf/fd.h"
+#include "integration/runtimes/kubelet.h"
+
+// Debian's containerd and a kubelet's calls, with Crossover as the list that it loads.
+namespace {
+
+using Json = nlohmann::json;
+using runtimes::Containerd;
+using runtimes::Installed;
+using runtimes::kCiliumAdd;
+using runtimes::kCiliumLife;
+using runtimes::kLegacyAdd;
+using runtimes::kLegacyLife;
+using runtimes::Kubelet;
+using runtimes::PodStatus;
+using runtimes::Site;
+using Strings = std::vector<std::string>;
+
+sockaddr_in address_of(const std::string& text, std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  (void)::inet_pton(AF_INET, text.c_str(), &address.sin_addr);
+  return address;
+}
+
+/// Listens in a pod; the kernel takes connections without us.
+conf::UniqueFd listener_in(const std::string& netns, std::uint16_t port) {
+  conf::UniqueFd listener;
+  std::thread([&] {
+    const conf::UniqueFd space(::open(netns.c_str(), O_RDONLY | O_CLOEXEC));
+    if (::setns(space.get(), CLONE_NEWNET) != 0) return;
+    conf::UniqueFd made(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in any = address_of("0.0.0.0", port);
+    if (::bind(made.get(), reinterpret_cast<const sockaddr*>(&any), sizeof(any)) == 0 && ::listen(made.get(), 8) == 0)
+      listener = std::move(made);
+  }).join();
+  return listener;
+}
+
+bool answers(const support::Netns& from, const std::string& address, std::uint16_t port) {
+  bool connected = false;
+  from.enter([&] {
+    const conf::UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const timeval patience{2, 0};
+    (void)::setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    const sockaddr_in there = address_of(address, port);
+    connected = ::connect(client.get(), reinterpret_cast<const sockaddr*>(&there), sizeof(there)) == 0;
+  });
+  return connected;
+}
+
+}  // namespace
+
+TEST_SUITE("runtimes.containerd") {
+  TEST_CASE("a pod lives and dies on the legacy network, and its record has what containerd knows of it") {
+    const Installed node;
+    runtimes::Pod pod;
+    pod.name = "web-0";
+    pod.name_space = "shop";
+    pod.annotations = {{"crossover.cni/network", "legacy"}};
+    const std::string id = node.containerd->cri().run_pod(pod);
+    const PodStatus status = node.kubelet().status(id);
+    CHECK(status.ready);
+    CHECK(node.site.network_of(status.address) == "legacy");
+    CHECK(node.site.reaches(status.address));
+    CHECK(node.site.calls(id) == kLegacyAdd);
+
+    const auto record = node.site.record(id);
+    REQUIRE(record.size() == 2);
+    const Json& intent = record[0];
+    CHECK(intent["containerID"] == id);
+    CHECK(intent["ifname"] == "eth0");
+    CHECK(intent["network"] == "legacy");
+    CHECK(intent["namespace"] == "shop");
+    CHECK(intent["pod"] == "web-0");
+    CHECK(intent["uid"] == pod.uid);
+    CHECK(intent["netns"] == status.netns);
+    CHECK(intent["path"] == "/opt/cni/bin");
+    CHECK(intent["args"].get<std::string>().find("K8S_POD_INFRA_CONTAINER_ID=" + id) != std::string::npos);
+    CHECK(Json::parse(intent["list"].get<std::string>())["name"] == "cbr0");
+    const Json capabilities = Json::parse(intent["runtimeConfig"].get<std::string>());
+    CHECK(capabilities["io.kubernetes.cri.pod-annotations"]["crossover.cni/network"] == "legacy");
+    CHECK(Json::parse(record[1]["result"].get<std::string>())["ips"][0]["address"] == status.address + "/24");
+
+    node.kubelet().remove(id);
+    CHECK(node.site.calls(id) == kLegacyLife);
+    CHECK(node.site.leftovers() == "");
+  }
+
+  TEST_CASE(
+      "pods from before Crossover, of both networks and after a rollback reach each other and end where they began") {
+    const Site site;
+    const Containerd containerd(site.node());
+    const Kubelet kubelet(containerd);
+    const std::string older = kubelet.run("older");
+    site.install();
+    containerd.wait_for_network("crossover");
+    const auto start = [&](const std::string& name, const std::string& state) {
+      (void)site.crossover({"set", state, "step by step"});
+      return kubelet.run(name);
+    };
+    const std::string before = start("before", "legacy");
+    const std::string moved = start("moved", "cilium");
+    const std::string back = start("back", "legacy");
+    const std::string again = start("again", "cilium");
+    for (const std::string& id : {older, before, back}) CHECK(site.calls(id) == kLegacyAdd);
+    for (const std::string& id : {moved, again}) CHECK(site.calls(id) == kCiliumAdd);
+    CHECK(site.attachments().size() == 4);
+    for (const std::string& id : {older, before, moved, back, again}) CHECK(site.reaches(kubelet.status(id).address));
+    CHECK(site.reaches(kubelet.status(moved).netns, kubelet.status(older).address));
+    CHECK(site.reaches(kubelet.status(before).netns, kubelet.status(again).address));
+
+    for (const std::string& id : {older, before}) kubelet.remove(id);  // while the node is on the second network
+    (void)site.crossover({"set", "legacy", "rolled back"});
+    for (const std::string& id : {moved, again, back}) kubelet.remove(id);
+    for (const std::string& id : {older, before, back}) CHECK(site.calls(id) == kLegacyLife);
+    for (const std::string& id : {moved, again}) CHECK(site.calls(id) == kCiliumLife);
+    CHECK(site.leftovers() == "");
+  }
+
+  TEST_CASE("a hostPort leads to a pod of either network, by its list's plugin or by Crossover") {
+    const Installed node;
+    for (const std::string state : {"legacy", "cilium"}) {
+      CAPTURE(state);
+      node.set(state);
+      runtimes::Pod pod;
+      pod.name = state;
+      pod.ports = {{18080, 8080}};
+      const std::string id = node.containerd->cri().run_pod(pod);
+      const conf::UniqueFd listener = listener_in(node.kubelet().status(id).netns, 8080);
+      REQUIRE(listener);
+      CHECK(answers(node.site.lan(), node.site.node().address(), 18080));
+      CHECK(node.site.record(id).at(0).contains("hostPorts") == (state == "cilium"));
+      node.kubelet().remove(id);
+      CHECK_FALSE(answers(node.site.lan(), node.site.node().address(), 18080));
+    }
+  }
+}
