@@ -11,6 +11,7 @@
 
 #include "conf/error.h"
 #include "conf/list.h"
+#include "plugin/discovery.h"
 
 namespace plugin {
 namespace {
@@ -221,7 +222,9 @@ class Parser {
 int run_command_line(System& system, int argc, char** argv) { return Parser(system).run(argc, argv); }
 
 conf::Settings load_settings(System& system, const std::string& file, bool required) {
-  const std::optional<std::string> text = system.disk.read(file, conf::kMaxConfigBytes);
+  std::optional<std::string> text = system.disk.read(file, conf::kMaxConfigBytes);
+  // Under the name that Cilium gave it, it still says where everything is.
+  if (!text) text = system.disk.read(file + std::string(kRenamedByCilium), conf::kMaxConfigBytes);
   if (!text) {
     if (!required) return {};
     throw conf::CniError(conf::Code::kIo, "no such configuration", file + " does not exist");

@@ -13,7 +13,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kRereads = 5;
+constexpr int kRereads = 5;       // of one file
+constexpr int kPausesInAll = 10;  // however many files are torn: a pod, or the kubelet, waits for us
 constexpr milliseconds kRereadPause{20};
 constexpr milliseconds kJustWritten{2000};
 
@@ -79,7 +80,30 @@ class Finder {
     return FoundList{.list = copy->list, .file = file, .in_place = candidate.exists, .from_copy = true};
   }
 
+  // A list that was there may be back in a moment, for some are removed and written anew. Meanwhile the next in order
+  // may be a stranger's, such as the bridge that a runtime's package brings.
   std::optional<FoundList> scan_legacy(const std::optional<Copy>& copy) {
+    std::optional<FoundList> found = scan_net_dir(copy);
+    for (int again = 0; again < kRereads && found && copy && takes_the_place(*found, *copy) && pause(); ++again) {
+      seen_.erase(std::remove_if(seen_.begin(), seen_.end(), [](const auto& seen) { return !seen.second.exists; }),
+                  seen_.end());
+      found = scan_net_dir(copy);
+    }
+    return found;
+  }
+
+  // Whether what was found is another file than the last good copy came from, which may only be away for a moment: it
+  // was not read, and is there under neither of its names, or is back by now.
+  bool takes_the_place(const FoundList& found, const Copy& copy) {
+    const std::string name(without_renaming(copy.file));
+    if (without_renaming(found.file) == name || conf::folder_of(name) != settings_.net_dir) return false;
+    const bool was_read = std::any_of(seen_.begin(), seen_.end(),
+                                      [&name](const auto& seen) { return seen.first == name && seen.second.exists; });
+    if (was_read || system_.disk.info(name + std::string(kRenamedByCilium))) return false;
+    return found.file > name || !system_.disk.info(name);
+  }
+
+  std::optional<FoundList> scan_net_dir(const std::optional<Copy>& copy) {
     const auto wanted = [this](const conf::NetworkList& list) { return is_legacy(list); };
     const std::vector<conf::DirEntry> entries = system_.disk.list(settings_.net_dir);
     if (auto found = scan(settings_.net_dir, entries, copy, false, wanted)) return found;
@@ -114,7 +138,7 @@ class Finder {
       if (candidate.list) {
         if (wanted(*candidate.list))
           return FoundList{.list = *candidate.list, .file = file, .in_place = true, .from_copy = false};
-      } else if (candidate.exists && copy && copy->file == file) {
+      } else if (candidate.exists && copy && without_renaming(copy->file) == without_renaming(file)) {
         warn_copy(candidate.problem);
         return FoundList{.list = copy->list, .file = file, .in_place = true, .from_copy = true};
       } else if (candidate.exists) {
@@ -137,12 +161,18 @@ class Finder {
     for (const auto& [name, candidate] : seen_)
       if (name == file) return candidate;
     Candidate candidate = read_once(file);
-    for (int again = 0; again < kRereads && !candidate.list && candidate.exists && just_written(file); ++again) {
-      system_.clock.sleep(kRereadPause);
+    for (int again = 0; again < kRereads && !candidate.list && candidate.exists && just_written(file) && pause();
+         ++again)
       candidate = read_once(file);
-    }
     seen_.emplace_back(file, candidate);
     return candidate;
+  }
+
+  bool pause() {
+    if (pauses_left_ == 0) return false;
+    --pauses_left_;
+    system_.clock.sleep(kRereadPause);
+    return true;
   }
 
   bool just_written(const std::string& file) {
@@ -208,6 +238,7 @@ class Finder {
   const conf::Settings& settings_;
   Discovery out_;
   std::vector<std::pair<std::string, Candidate>> seen_;
+  int pauses_left_ = kPausesInAll;
 };
 
 // Failing to write a copy must not keep a pod from starting: it becomes a warning.

@@ -165,9 +165,13 @@ class FakeHostLinks final : public netlink::HostLinks {
 /// Goes on by a millisecond whenever somebody looks.
 class FakeClock final : public plugin::Clock {
  public:
+  std::function<void()> meanwhile;  ///< what happens while somebody sleeps; may be empty
   [[nodiscard]] std::int64_t unix_ms() override { return now_ms_ += 1; }
   [[nodiscard]] std::uint64_t boot_ns() override { return static_cast<std::uint64_t>(now_ms_ += 1) * 1'000'000U; }
-  void sleep(std::chrono::milliseconds time) override { now_ms_ += time.count(); }
+  void sleep(std::chrono::milliseconds time) override {
+    now_ms_ += time.count();
+    if (meanwhile) meanwhile();
+  }
 
  private:
   std::int64_t now_ms_ = 1'763'711'133'000;  // 2025-11-21T07:45:33Z

@@ -2,8 +2,13 @@
 #include "plugin/discovery.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <utility>
+#include <vector>
 
 #include "tests/fakes/machine.h"
 
@@ -163,6 +168,136 @@ TEST_CASE("facts for the decision") {
   CHECK(facts.in_place);
   CHECK(facts.runs_cilium);
   CHECK(plugin::facts_of(std::nullopt, "why").problem == "why");
+}
+
+// Whatever lies about in net.d, and sorts before the list.
+TEST_CASE("B1.1 what is no file, or no list, is passed over, and never waited for without end") {
+  const std::string good = list("cbr0", "flannel");
+  const std::vector<std::pair<std::string, std::function<void(const std::string&)>>> oddities = {
+      {"a directory", [](const std::string& path) { std::filesystem::create_directories(path); }},
+      {"a link to itself", [](const std::string& path) { std::filesystem::create_symlink(path, path); }},
+      {"a link to nothing", [](const std::string& path) { std::filesystem::create_symlink("/nowhere/at/all", path); }},
+      {"a link to a directory", [](const std::string& path) { std::filesystem::create_symlink("/", path); }},
+      {"a link to a device without end",
+       [](const std::string& path) { std::filesystem::create_symlink("/dev/zero", path); }},
+      {"a FIFO that nobody writes to", [](const std::string& path) { REQUIRE(::mkfifo(path.c_str(), 0600) == 0); }},
+      {"a link to a FIFO",
+       [](const std::string& path) {
+         REQUIRE(::mkfifo((path + "-fifo").c_str(), 0600) == 0);
+         std::filesystem::create_symlink(path + "-fifo", path);
+       }},
+      {"a terabyte of nothing",
+       [](const std::string& path) {
+         (void)std::ofstream(path).put('{');
+         std::filesystem::resize_file(path, std::uintmax_t{1} << 40U);
+       }},
+      {"zeroes, as after a power cut", [](const std::string& path) { std::ofstream(path) << std::string(300, '\0'); }},
+      {"nothing", [](const std::string& path) { (void)std::ofstream(path); }},
+      {"half a list", [&](const std::string& path) { std::ofstream(path) << good.substr(0, 40); }},
+      {"a list and the end of a longer one", [&](const std::string& path) { std::ofstream(path) << good << "\"}]}"; }},
+      {"YAML", [](const std::string& path) { std::ofstream(path) << "name: cbr0\nplugins:\n- type: flannel\n"; }},
+      {"an array", [](const std::string& path) { std::ofstream(path) << "[]"; }},
+      {"a list without plugins",
+       [](const std::string& path) { std::ofstream(path) << R"({"name":"x","plugins":[]})"; }},
+      {"a plugin that is a path", [](const std::string& path) { std::ofstream(path) << list("x", "../../bin/sh"); }},
+      {"a name that is a path", [](const std::string& path) { std::ofstream(path) << list("../x", "ptp"); }},
+      {"very deep", [](const std::string& path) { std::ofstream(path) << std::string(100000, '['); }},
+  };
+  for (const auto& [what, make] : oddities) {
+    CAPTURE(what);
+    Node node;
+    node.put("10-flannel.conflist", good);
+    for (const char* name : {"05-odd.conflist", "06-odd.conf", "07-odd.json", "crossover.d/05-odd.conflist"}) {
+      std::filesystem::create_directories(node.machine.net_dir() + "/crossover.d");
+      make(node.machine.net_dir() + '/' + name);
+    }
+    const std::int64_t began = node.machine.clock.unix_ms();
+    CHECK(node.legacy_name() == "cbr0");
+    CHECK(node.machine.clock.unix_ms() - began < 1000);  // of the machine's own clock: what was waited for
+    CHECK(node.cilium_name().empty());
+  }
+}
+
+TEST_CASE("a name that is odd is a candidate only by its ending") {
+  Node node;
+  node.put("10-flannel.conflist", list("cbr0", "flannel"));
+  for (const char* name :
+       {"05-a.conflist~", "05-a.conflist.swp", ".05-a.conflist.swp", "05-a.conflist.bak", "#05-a.conflist#", "4913",
+        "05-a.conflist.tmp", "05-a.conflist.rpmsave", "05-a.conflist.dpkg-new", "05-a.CONFLIST", ".conflist",
+        "05-a.conflist.cilium_bak.cilium_bak", "05-a.conflist "})
+    node.put(name, list("odd", "ptp"));
+  CHECK(node.legacy_name() == "cbr0");
+  node.put("05 \xff\n.conflist", list("newline", "ptp"));
+  CHECK(node.legacy_name() == "newline");
+}
+
+TEST_CASE("a list that is away for a moment is waited for, not replaced by the next in order") {
+  Node node;
+  node.put("10-flannel.conflist", list("cbr0", "flannel"));
+  node.put("87-podman-bridge.conflist", list("podman", "bridge"));
+  REQUIRE(node.legacy_name() == "cbr0");
+  std::filesystem::remove(node.machine.net_dir() + "/10-flannel.conflist");
+  int pauses = 0;
+  node.machine.clock.meanwhile = [&] {
+    if (++pauses == 3) node.put("10-flannel.conflist", list("cbr1", "flannel"));
+  };
+  CHECK(node.legacy_name() == "cbr1");
+  CHECK(pauses == 3);
+}
+
+TEST_CASE("a list that stays away gives place to the next in order, which is waited for once") {
+  Node node;
+  node.put("10-flannel.conflist", list("cbr0", "flannel"));
+  node.put("87-podman-bridge.conflist", list("podman", "bridge"));
+  REQUIRE(node.legacy_name() == "cbr0");
+  std::filesystem::remove(node.machine.net_dir() + "/10-flannel.conflist");
+  int pauses = 0;
+  node.machine.clock.meanwhile = [&] { ++pauses; };
+  CHECK(node.legacy_name() == "podman");
+  CHECK(pauses == 5);
+  CHECK(node.legacy_name() == "podman");
+  CHECK(pauses == 5);
+}
+
+TEST_CASE("a list that Cilium renamed, and one that an earlier file goes before, are not waited for") {
+  for (const bool renamed : {true, false}) {
+    CAPTURE(renamed);
+    Node node;
+    node.put("10-flannel.conflist", list("cbr0", "flannel"));
+    REQUIRE(node.legacy_name() == "cbr0");
+    node.machine.clock.meanwhile = [] { FAIL("nothing may come back"); };
+    if (renamed) {
+      std::filesystem::rename(node.machine.net_dir() + "/10-flannel.conflist",
+                              node.machine.net_dir() + "/10-flannel.conflist.cilium_bak");
+      node.put("20-calico.conflist", list("calico", "calico"));
+    } else {
+      node.put("05-calico.conflist", list("calico", "calico"));
+    }
+    CHECK(node.legacy_name() == "calico");
+  }
+}
+
+TEST_CASE("a list that is torn under its own name is served from the copy of the one that Cilium renamed") {
+  Node node;
+  node.put("10-flannel.conflist.cilium_bak", list("cbr0", "flannel"));
+  REQUIRE(node.legacy_name() == "cbr0");
+  node.put("10-flannel.conflist", "{\"name\":");
+  node.put("87-podman-bridge.conflist", list("podman", "bridge"));
+  CHECK(node.legacy_name() == "cbr0");
+}
+
+TEST_CASE("many torn files are waited for no longer than a few") {
+  Node node;
+  for (int i = 0; i < 50; ++i) node.put("10-" + std::to_string(i) + ".conflist", "{");
+  // Just written by the machine's clock, too.
+  for (const auto& entry : std::filesystem::directory_iterator(node.machine.net_dir()))
+    std::filesystem::last_write_time(entry.path(),
+                                     std::chrono::file_clock::from_sys(std::chrono::system_clock::time_point(
+                                         std::chrono::milliseconds(node.machine.clock.unix_ms()))));
+  int pauses = 0;
+  node.machine.clock.meanwhile = [&] { ++pauses; };
+  CHECK(node.legacy_name().empty());
+  CHECK(pauses == 10);
 }
 
 TEST_SUITE_END();
