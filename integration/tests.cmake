@@ -27,6 +27,7 @@ add_executable(integration_tests ${CMAKE_CURRENT_SOURCE_DIR}/../tests/main.cc
   kill_test.cc
   recorded_test.cc
   verbs/add_test.cc
+  verbs/agent_test.cc
   verbs/battlefield_test.cc
   verbs/check_status_gc_test.cc
   verbs/config_test.cc

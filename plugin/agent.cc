@@ -62,15 +62,14 @@ Endpoint SocketAgent::endpoint(const std::string& socket, const std::string& con
                                std::chrono::milliseconds deadline) {
   const Clock::time_point until = Clock::now() + deadline;
   const std::string id = percent_encoded(container_id);
-  const std::optional<HttpAnswer> attachment =
-      ask(socket, fmt::format("/v1/endpoint/cni-attachment-id:{}:{}", id, percent_encoded(ifname)), until);
-  if (!attachment) return Endpoint::kUnknown;
-  if (attachment->status == 200) return Endpoint::kPresent;
-  if (attachment->status != 400) return attachment->status == 404 ? Endpoint::kAbsent : Endpoint::kUnknown;
-  const std::optional<HttpAnswer> container = ask(socket, fmt::format("/v1/endpoint/container-id:{}", id), until);
-  if (!container) return Endpoint::kUnknown;
-  if (container->status == 200) return parse_container_endpoint(container->body, ifname);
-  return container->status == 404 ? Endpoint::kAbsent : Endpoint::kUnknown;
+  AskedBy by = AskedBy::kAttachment;
+  auto answer = ask(socket, fmt::format("/v1/endpoint/cni-attachment-id:{}:{}", id, percent_encoded(ifname)), until);
+  if (answer && answer->status == 400) {
+    by = AskedBy::kContainer;
+    answer = ask(socket, fmt::format("/v1/endpoint/container-id:{}", id), until);
+  }
+  if (answer && answer->status == 200) return parse_endpoint(answer->body, ifname, by);
+  return answer && answer->status == 404 ? Endpoint::kAbsent : Endpoint::kUnknown;
 }
 
 }  // namespace plugin

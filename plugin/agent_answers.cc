@@ -164,12 +164,14 @@ AgentConfig parse_agent_config(const std::string& body) {
   }
 }
 
-Endpoint parse_container_endpoint(const std::string& body, std::string_view ifname) {
+Endpoint parse_endpoint(const std::string& body, std::string_view ifname, AskedBy by) {
   try {
     const Object endpoint = Object::parse(body, kEndpointTarget, kMaxAnswerBytes);
+    const std::string* id = endpoint.find("id");
+    if (id == nullptr || !conf::as_integer(*id)) return Endpoint::kUnknown;
     const std::string named = text_of(part_of(part_of(endpoint, "status"), "networking"), "container-interface-name");
     if (!named.empty()) return named == ifname ? Endpoint::kPresent : Endpoint::kAbsent;
-    return ifname == "eth0" ? Endpoint::kPresent : Endpoint::kUnknown;
+    return by == AskedBy::kAttachment || ifname == "eth0" ? Endpoint::kPresent : Endpoint::kUnknown;
   } catch (const conf::CniError&) {
     return Endpoint::kUnknown;
   }

@@ -54,8 +54,10 @@ struct AgentConfig {
 
 enum class Endpoint { kPresent, kAbsent, kUnknown };
 
-/// Whether the endpoint of a container is `ifname`'s, from the body of /v1/endpoint/container-id:<id>. Agents that only
-/// know containers do not say: they have one endpoint of each, which is eth0's; of another interface nothing is known.
-[[nodiscard]] Endpoint parse_container_endpoint(const std::string& body, std::string_view ifname);
+/// Whether the body of /v1/endpoint/<id> is an endpoint, and not another interface's than `ifname`'s. Agents that only
+/// know containers do not name interfaces: asked by container, the one endpoint that they have of it is eth0's, and of
+/// another interface nothing is known.
+enum class AskedBy { kAttachment, kContainer };
+[[nodiscard]] Endpoint parse_endpoint(const std::string& body, std::string_view ifname, AskedBy by);
 
 }  // namespace plugin

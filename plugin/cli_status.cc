@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "conf/error.h"
@@ -12,6 +13,7 @@
 #include "plugin/host_ports.h"
 #include "plugin/install.h"
 #include "plugin/journal.h"
+#include "plugin/neighbours.h"
 #include "plugin/node.h"
 
 namespace plugin {
@@ -20,6 +22,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Counts {
+  std::size_t of_legacy = 0;  ///< also those that are pending
   std::size_t legacy = 0;
   std::size_t cilium = 0;
   std::size_t pending = 0;
@@ -28,6 +31,7 @@ struct Counts {
 Counts count(const std::vector<Attachment>& attachments) {
   Counts out;
   for (const Attachment& attachment : attachments) {
+    if (attachment.network == Network::kLegacy) ++out.of_legacy;
     if (attachment.pending()) {
       ++out.pending;
     } else if (attachment.network == Network::kLegacy) {
@@ -187,6 +191,71 @@ std::string sync_text(const SyncView& sync) {
 /// Nobody hears from a watch that is quiet for some minutes.
 bool is_old(const SyncView& sync) { return sync.age_s < 0 || sync.age_s > 600; }
 
+std::string joined(const std::vector<std::string>& texts) { return fmt::format("{}", fmt::join(texts, ", ")); }
+
+template <typename Value>
+std::vector<std::string> texts_of(const std::vector<Value>& values) {
+  std::vector<std::string> out;
+  for (const Value& value : values) out.push_back(value.str());
+  return out;
+}
+
+/// "tunnel vxlan 8473", "native"; empty if the agent did not say.
+std::string routing_text(const Neighbours& here) {
+  if (here.health.routing == "Native" || here.config.routing == "native") return "native";
+  if (here.health.routing.empty() && here.config.routing.empty()) return {};
+  const std::string& protocol =
+      here.health.tunnel_protocol.empty() ? here.config.tunnel_protocol : here.health.tunnel_protocol;
+  const unsigned port = tunnel_port(here);
+  return fmt::format("tunnel {}{}", protocol, port == 0 ? "" : fmt::format(" {}", port));
+}
+
+std::string host_routing_text(const Neighbours& here) {
+  if (!here.health.host_routing.empty() || !here.config.legacy_host_routing) return here.health.host_routing;
+  return *here.config.legacy_host_routing ? "Legacy" : "BPF";
+}
+
+Json agent_json(const Neighbours& here) {
+  const AgentHealth& health = here.health;
+  if (!health.answered) return {{"problem", health.problem}};
+  Json out = {{"state", health.state},
+              {"version", health.version},
+              {"cniFile", health.cni_file_state},
+              {"ipamMode", here.config.ipam_mode},
+              {"podCIDRs", texts_of(here.config.pod_cidrs)},
+              {"routers", texts_of(here.config.routers)},
+              {"healthAddresses", texts_of(health.health_addresses)},
+              {"routing", routing_text(here)},
+              {"hostRouting", host_routing_text(here)},
+              {"kubeProxyReplacement", health.kube_proxy_replacement},
+              {"masquerading", health.masquerading},
+              {"deviceMTU", here.config.device_mtu},
+              {"routeMTU", here.config.route_mtu}};
+  if (health.host_ports) out["hostPorts"] = *health.host_ports;
+  return out;
+}
+
+/// Those lines of which the agent said something.
+std::string agent_text(const Neighbours& here) {
+  const AgentHealth& health = here.health;
+  if (!health.answered) return fmt::format("cilium's agent\n  {}\n", health.problem);
+  const AgentConfig& config = here.config;
+  const std::vector<std::vector<std::string>> all = {
+      {"  state", health.state + (health.version.empty() ? "" : ", " + health.version)},
+      {"  its list", health.cni_file_state},
+      {"  addresses", joined(texts_of(config.pod_cidrs)) + (config.ipam_mode.empty() ? "" : " by " + config.ipam_mode)},
+      {"  its own", joined(texts_of(config.routers)) +
+                        (health.health_addresses.empty() ? "" : ", " + joined(texts_of(health.health_addresses)))},
+      {"  routing", routing_text(here)},
+      {"  on the host", host_routing_text(here)},
+      {"  kube-proxy replacement", health.kube_proxy_replacement},
+      {"  masquerading", health.masquerading},
+      {"  MTU", config.route_mtu == 0 ? "" : fmt::format("{}, of routes {}", config.device_mtu, config.route_mtu)}};
+  std::vector<std::vector<std::string>> rows = {{"cilium's agent"}};
+  std::copy_if(all.begin(), all.end(), std::back_inserter(rows), [](const auto& row) { return !row[1].empty(); });
+  return aligned(rows);
+}
+
 std::vector<std::string> warnings_of(const Node& node, const std::vector<BrokenRecord>& broken,
                                      const LeaseView& leases) {
   std::vector<std::string> out = node.lists.warnings;
@@ -211,6 +280,8 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
     warnings.push_back(std::move(renamed));
   const CoexistenceView coexistence = look_at_coexistence(system, settings, node);
   warnings.insert(warnings.end(), coexistence.warnings.begin(), coexistence.warnings.end());
+  const Neighbours neighbours = look_at_neighbours(system, settings, node, counts.of_legacy);
+  for (std::string& warning : neighbour_warnings(neighbours)) warnings.push_back(std::move(warning));
   const std::optional<SyncView> sync = look_at_sync(system, settings);
   if (sync && (is_old(*sync) || !sync->problem.empty()))
     warnings.push_back(fmt::format("crossover-sync {}{}; the last good state stays", sync_text(*sync),
@@ -225,6 +296,7 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
                 {"leases", leases_json(leases)},
                 {"ports", ports.mapped},
                 {"coexistence", {{"wanted", coexistence.wanted}, {"present", coexistence.present}}}};
+    if (neighbours.has_agent) out["agent"] = agent_json(neighbours);
     if (sync) out["sync"] = {{"ageSeconds", sync->age_s}, {"problem", sync->problem}};
     if (!warnings.empty()) out["warnings"] = warnings;
     return {dump(out), 0};
@@ -235,6 +307,7 @@ Report status_report(System& system, const conf::Settings& settings, bool json) 
   text += "networks\n" + aligned({network_row(node, Network::kLegacy), network_row(node, Network::kCilium)});
   text +=
       fmt::format("attachments\n  legacy {}  cilium {}  pending {}\n", counts.legacy, counts.cilium, counts.pending);
+  if (neighbours.has_agent) text += agent_text(neighbours);
   text += leases_text(leases);
   text += fmt::format("hostPorts\n  {} of {} pods\n", ports.mapped, ports.pods);
   text += coexistence_text(coexistence);

@@ -123,6 +123,7 @@ std::string why_unusable(const NodeFacts& node, Network network) {
     return list.problem.empty() ? fmt::format("there is no {} list", network_name(network)) : list.problem;
   if (network == Network::kLegacy || !node.has_socket) return {};
   if (!node.agent.answered) return fmt::format("cilium's agent does not answer ({})", node.agent.problem);
+  if (node.agent.state.empty()) return fmt::format("cilium's agent does not say its state ({})", node.agent.problem);
   if (!node.agent.healthy()) return fmt::format("cilium's agent says its state is {}", node.agent.state);
   return {};
 }

@@ -174,7 +174,7 @@ TEST_SUITE("verbs.evidence") {
     REQUIRE(node.libcni("add", node.net_dir() / "10-legacy.conflist", options("c1", netns)).ok());
     node.legacy(kHostLocal);
     fixture::write_file("/var/lib/cni/networks/net-a/10.1.0.7", "c1\r\neth0");
-    agent.answer("/v1/endpoint/cni-attachment-id:c1:eth0", "{}");
+    agent.answer("/v1/endpoint/cni-attachment-id:c1:eth0", R"({"id":7})");
     const auto deleted_by = [&] {
       node.plugins().clear_log();
       CHECK(node.call("DEL", "c1", netns).ok());

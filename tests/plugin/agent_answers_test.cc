@@ -12,9 +12,10 @@
 
 using plugin::AgentConfig;
 using plugin::AgentHealth;
+using plugin::AskedBy;
 using plugin::Endpoint;
 using plugin::parse_agent_config;
-using plugin::parse_container_endpoint;
+using plugin::parse_endpoint;
 using plugin::parse_health;
 
 namespace {
@@ -106,8 +107,8 @@ AgentHealth with(const std::string& key, const std::string& value) {
   return parse_health(R"({"cilium":{"state":"Ok"},")" + key + "\":" + value + "}");
 }
 
-Endpoint endpoint(const std::string& body, const std::string& ifname = "eth0") {
-  return parse_container_endpoint(body, ifname);
+Endpoint endpoint(const std::string& body, const std::string& ifname = "eth0", AskedBy by = AskedBy::kContainer) {
+  return parse_endpoint(body, ifname, by);
 }
 
 }  // namespace
@@ -215,9 +216,15 @@ TEST_SUITE("plugin.agent_answers") {
     CHECK(endpoint(R"({"id":7})") == Endpoint::kPresent);
     CHECK(endpoint(R"({"id":7,"status":[]})") == Endpoint::kPresent);
     CHECK(endpoint(R"({"id":7})", "net1") == Endpoint::kUnknown);
-    for (const std::string torn : {"", "[]", "null", "{\"id\":", "<html>"}) {
-      CAPTURE(torn);
-      CHECK(endpoint(torn) == Endpoint::kUnknown);
+    CHECK(endpoint(R"({"id":7})", "net1", AskedBy::kAttachment) == Endpoint::kPresent);
+    CHECK(endpoint(naming("eth0"), "net1", AskedBy::kAttachment) == Endpoint::kAbsent);
+  }
+
+  TEST_CASE("what is no endpoint is no evidence of one") {
+    for (const std::string odd : {"", "[]", "null", "{}", "{\"id\":", "<html>", R"({"id":"7"})", R"({"cilium":{}})"}) {
+      CAPTURE(odd);
+      CHECK(endpoint(odd) == Endpoint::kUnknown);
+      CHECK(endpoint(odd, "eth0", AskedBy::kAttachment) == Endpoint::kUnknown);
     }
   }
 }

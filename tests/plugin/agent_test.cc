@@ -32,7 +32,7 @@ std::string recorded(const std::string& name) {
 }
 
 Endpoint endpoint_for(int status) {
-  const fake::Server server(fake::answer(status, "{}"));
+  const fake::Server server(fake::answer(status, R"({"id":7})"));
   return SocketAgent().endpoint(server.path(), "abc123", "eth0", kLong);
 }
 
@@ -209,11 +209,11 @@ TEST_SUITE("plugin.agent") {
       });
       return SocketAgent().endpoint(server.path(), "a/1", ifname, kLong);
     };
-    CHECK(asked_of_old(fake::answer(200, "{}"), "eth0") == Endpoint::kPresent);
-    CHECK(asked_of_old(fake::answer(200, "{}"), "net1") == Endpoint::kUnknown);
+    CHECK(asked_of_old(fake::answer(200, R"({"id":7})"), "eth0") == Endpoint::kPresent);
+    CHECK(asked_of_old(fake::answer(200, R"({"id":7})"), "net1") == Endpoint::kUnknown);
     CHECK(asked_of_old(fake::answer(404, ""), "eth0") == Endpoint::kAbsent);
     CHECK(asked_of_old(fake::answer(400, ""), "eth0") == Endpoint::kUnknown);
-    CHECK(asked_of_old(fake::answer(200, "{}").substr(0, 30), "eth0") == Endpoint::kUnknown);
+    CHECK(asked_of_old(fake::answer(200, R"({"id":7})").substr(0, 30), "eth0") == Endpoint::kUnknown);
   }
 
   TEST_CASE("both questions about an endpoint share one deadline") {
