@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "conf/error.h"
 
 namespace conf {
@@ -41,11 +43,11 @@ std::string RootedDisk::outside(const std::string& path, Last last) const {
       if (at.size() > root_.size()) at.resize(at.rfind('/'));
       continue;
     }
-    const std::string next = at + '/' + name;
+    std::string next = fmt::format("{}/{}", at, name);
     const bool kept = last == Last::kKeep && ahead.empty();
     const std::optional<std::string> target = kept ? std::nullopt : outer_.link_target(next);
     if (!target) {
-      at = next;
+      at = std::move(next);
       continue;
     }
     if (++links > kMaxLinks)
