@@ -203,13 +203,13 @@ TEST_CASE("B1.1 what is no file, or no list, is passed over, and never waited fo
       {"a name that is a path", [](const std::string& path) { std::ofstream(path) << list("../x", "ptp"); }},
       {"very deep", [](const std::string& path) { std::ofstream(path) << std::string(100000, '['); }},
   };
-  for (const auto& [what, make] : oddities) {
-    CAPTURE(what);
+  for (const auto& oddity : oddities) {
+    CAPTURE(oddity.first);
     Node node;
     node.put("10-flannel.conflist", good);
     for (const char* name : {"05-odd.conflist", "06-odd.conf", "07-odd.json", "crossover.d/05-odd.conflist"}) {
       std::filesystem::create_directories(node.machine.net_dir() + "/crossover.d");
-      make(node.machine.net_dir() + '/' + name);
+      oddity.second(node.machine.net_dir() + '/' + name);
     }
     const std::int64_t began = node.machine.clock.unix_ms();
     CHECK(node.legacy_name() == "cbr0");
