@@ -286,6 +286,35 @@ TEST_CASE("a list that is torn under its own name is served from the copy of the
   CHECK(node.legacy_name() == "cbr0");
 }
 
+TEST_CASE("while net.d itself is away the copies serve both networks") {
+  Node node;
+  node.put("10-flannel.conflist", list("cbr0", "flannel"));
+  node.put("crossover.d/05-cilium.conflist", list("cilium", "cilium-cni"));
+  REQUIRE(node.legacy_name() == "cbr0");
+  std::filesystem::rename(node.machine.net_dir(), node.machine.net_dir() + ".away");
+  node.machine.clock.meanwhile = [] { FAIL("nothing is waited for"); };
+  const Discovery found = node.look();
+  REQUIRE(found.legacy);
+  REQUIRE(found.cilium);
+  CHECK(found.legacy->list.name == "cbr0");
+  CHECK(found.cilium->list.name == "cilium");
+  CHECK_FALSE(found.cilium->in_place);  // so it is no claim of Cilium's on the node
+}
+
+TEST_CASE("a torn plugin in a list's folder is served from the list's copy, a plugin that went away is gone") {
+  Node node;
+  node.put("10-net.conflist", list("net", "bridge"));
+  node.put("net/20-tuning.conf", R"({"type":"tuning"})");
+  REQUIRE(node.look().legacy->list.plugins.size() == 2);
+  node.put("net/20-tuning.conf", R"({"type":)");
+  const Discovery torn = node.look();
+  REQUIRE(torn.legacy);
+  CHECK(torn.legacy->from_copy);
+  CHECK(torn.legacy->list.plugins.size() == 2);
+  std::filesystem::remove(node.machine.net_dir() + "/net/20-tuning.conf");
+  CHECK(node.look().legacy->list.plugins.size() == 1);
+}
+
 TEST_CASE("many torn files are waited for no longer than a few") {
   Node node;
   for (int i = 0; i < 50; ++i) node.put("10-" + std::to_string(i) + ".conflist", "{");
