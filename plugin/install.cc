@@ -19,6 +19,7 @@
 #include "plugin/evidence.h"
 #include "plugin/gc.h"
 #include "plugin/libcni_cache.h"
+#include "plugin/neighbours.h"
 #include "plugin/session.h"
 
 namespace plugin {
@@ -317,6 +318,8 @@ Placed install(System& system, const conf::Settings& settings, const Placement& 
   remove_drafts(system, where.conf, steps);
   if (current != wanted) steps.step(where.conf, [&] { system.disk.replace(where.conf, wanted, conf::Sync::kYes); });
   warn_of_neighbours(system, where, steps);
+  for (std::string& warning : neighbour_warnings(look_at_neighbours(system, settings, node, 0)))
+    steps.warn(std::move(warning));
   return steps.take();
 }
 

@@ -175,17 +175,21 @@ std::vector<LegacyPool> legacy_pools(System& system, const conf::Settings& setti
 }
 
 // In secondary mode an agent runs on each node, and its list is on none: that is when its settings are looked at.
+std::string agent_socket(System& system, const conf::Settings& settings, const Node& node) {
+  if (!node.socket.empty() || settings.cilium_socket) return node.socket;
+  return system.disk.info(system.places.cilium_socket) ? system.places.cilium_socket : std::string();
+}
+
 void ask_agent(System& system, const conf::Settings& settings, const Node& node, Neighbours& out) {
-  out.has_agent = !node.socket.empty();
-  if (out.has_agent) {
-    out.health = node.facts.agent;
-    out.config = node.agent_config(system, settings.agent_timeout);
-    return;
-  }
-  const std::string& usual = system.places.cilium_socket;
-  out.has_agent = !settings.cilium_socket && system.disk.info(usual);
-  if (out.has_agent) out.health = system.agent.health(usual, settings.agent_timeout);
-  if (out.health.answered) out.config = system.agent.config(usual, settings.agent_timeout);
+  const std::string socket = agent_socket(system, settings, node);
+  out.has_agent = !socket.empty();
+  if (!out.has_agent) return;
+  out.health = node.facts.agent;
+  const bool was_asked = out.health.answered || !out.health.problem.empty();
+  if (!was_asked) out.health = system.agent.health(socket, settings.agent_timeout);
+  if (!out.health.answered) return;
+  out.config = node.socket.empty() ? system.agent.config(socket, settings.agent_timeout)
+                                   : node.agent_config(system, settings.agent_timeout);
 }
 
 }  // namespace

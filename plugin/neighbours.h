@@ -13,7 +13,7 @@
 #include "plugin/system.h"
 
 // How Cilium and the legacy network get along on this node: settings of the one that break pods of the other. For
-// those who look (`crossover status`); no ADD waits for it.
+// those who look (`crossover status`, `crossover install`); no ADD waits for it.
 namespace plugin {
 
 /// Addresses that the legacy network hands out, and who says so.
@@ -36,8 +36,8 @@ struct Neighbours {
 /// cannot write are for legacy pods' sake: none of them once the legacy network is gone. Pure.
 [[nodiscard]] std::vector<std::string> neighbour_warnings(const Neighbours& here);
 
-/// Asks the agent for its configuration, unless it gave `node` no answer; before Cilium has a list here, also for its
-/// health, if there is a socket at the usual place. What cannot be read counts as not there.
+/// Asks the agent for what `node` has not asked it yet, once; before Cilium has a list here, an agent whose socket is
+/// at the usual place. What cannot be read counts as not there.
 [[nodiscard]] Neighbours look_at_neighbours(System& system, const conf::Settings& settings, const Node& node,
                                             std::size_t legacy_pods);
 

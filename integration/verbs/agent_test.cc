@@ -156,6 +156,10 @@ TEST_SUITE("verbs.agent") {
     for (const Json& warning : warnings)
       CHECK(table.find("warning: " + warning.get<std::string>() + "\n") != std::string::npos);
 
+    const std::string installed = node.command({"install", "--dry-run", "--bin-dir", node.bin_dir().string()}).out;
+    for (const Json& warning : warnings)
+      CHECK(installed.find("mind: " + warning.get<std::string>() + "\n") != std::string::npos);
+
     std::filesystem::remove(node.net_dir() / "10-legacy.conflist");
     CHECK_FALSE(shown(node, "status").contains("warnings"));
     for (const char* link : {"flannel.1", "cilium_vxlan"}) (void)support::must_run({"ip", "link", "del", link});

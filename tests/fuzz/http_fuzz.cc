@@ -10,7 +10,7 @@
 #include "plugin/http.h"
 
 // Whatever comes over the agent's socket is an answer or a sentence; a body is never longer than what came, and its
-// health is a value.
+// health, its configuration and its endpoint are values.
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -25,5 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (http.status < 200 || http.status > 599 || http.body.size() > bytes.size()) std::abort();
   const plugin::AgentHealth health = plugin::parse_health(http.body);
   if (!health.answered && health.problem.empty()) std::abort();
+  const plugin::AgentConfig config = plugin::parse_agent_config(http.body);
+  if (config.pod_cidrs.size() > 2 || config.route_mtu > 65535 || config.device_mtu > 65535) std::abort();
+  (void)plugin::parse_endpoint(http.body, "eth0", plugin::AskedBy::kContainer);
   return 0;
 }
