@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -105,6 +106,9 @@ struct InstallOptions {
 [[nodiscard]] Report remove_coexistence_report(System& system, const conf::Settings& settings, bool dry_run, bool json);
 [[nodiscard]] Report pool_report(System& system, const PoolQuery& query, bool json);
 [[nodiscard]] Report version_report(bool json);
+
+/// "90s", "5m", "30h", "3d"; "0s" for what is still to come.
+[[nodiscard]] std::string age_text(std::int64_t ms);
 
 /// Rows with their cells aligned in columns, two spaces apart.
 [[nodiscard]] std::string aligned(const std::vector<std::vector<std::string>>& rows);

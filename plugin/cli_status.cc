@@ -6,11 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/error.h"
-#include "conf/result.h"
 #include "ipam/survey.h"
 #include "plugin/cli.h"
 #include "plugin/discovery.h"
-#include "plugin/host_ports.h"
 #include "plugin/install.h"
 #include "plugin/journal.h"
 #include "plugin/neighbours.h"
@@ -60,50 +58,6 @@ std::vector<std::string> network_row(const Node& node, Network network) {
   if (found && found->from_copy) what += ", from the last good copy";
   if (!problem.empty()) what += (what.empty() ? "" : ": ") + problem;
   return {fmt::format("  {}", network_name(network)), usable(node.facts, network) ? "usable" : "not usable", what};
-}
-
-std::string age(std::int64_t ms) {
-  constexpr std::int64_t kMinute = 60;
-  constexpr std::int64_t kHour = 60 * kMinute;
-  constexpr std::int64_t kDay = 24 * kHour;
-  const std::int64_t s = std::max<std::int64_t>(ms / 1000, 0);
-  if (s < 2 * kMinute) return fmt::format("{}s", s);
-  if (s < 2 * kHour) return fmt::format("{}m", s / kMinute);
-  return s < 2 * kDay ? fmt::format("{}h", s / kHour) : fmt::format("{}d", s / kDay);
-}
-
-std::string addresses(const Attachment& attachment) {
-  std::string out;
-  for (const std::string& address : conf::result_addresses(attachment.result.value_or("{}")))
-    out += (out.empty() ? "" : ",") + address;
-  return out.empty() ? "-" : out;
-}
-
-std::string pod_name(const Attachment& attachment) {
-  if (attachment.pod_name.empty()) return "-";
-  return attachment.pod_namespace.empty() ? attachment.pod_name
-                                          : fmt::format("{}/{}", attachment.pod_namespace, attachment.pod_name);
-}
-
-std::string_view state_of(const Attachment& attachment) {
-  if (attachment.failed_deletes > 0 || !attachment.last_failure.empty()) return "deleting";
-  return attachment.pending() ? "pending" : "ready";
-}
-
-PodFacts facts_for(const ExplainQuery& query) {
-  PodFacts out{.pod_namespace = query.pod_namespace, .uid = query.uid, .override_to = std::nullopt};
-  for (const std::string& annotation : query.annotations) {
-    const std::size_t equals = annotation.find('=');
-    if (equals != std::string::npos && annotation.substr(0, equals) == kOverrideAnnotation)
-      out.override_to = annotation.substr(equals + 1);
-  }
-  return out;
-}
-
-std::vector<std::string> types_of(const conf::NetworkList& list) {
-  std::vector<std::string> out;
-  for (const conf::PluginConf& plugin : list.plugins) out.push_back(plugin.type);
-  return out;
 }
 
 /// The store of crossover-ipam, as far as it can be seen.
@@ -185,7 +139,7 @@ std::optional<SyncView> look_at_sync(System& system, const conf::Settings& setti
 
 std::string sync_text(const SyncView& sync) {
   return sync.age_s < 0 ? "has not heard from the API server yet"
-                        : fmt::format("last heard from the API server {} ago", age(sync.age_s * 1000));
+                        : fmt::format("last heard from the API server {} ago", age_text(sync.age_s * 1000));
 }
 
 /// Nobody hears from a watch that is quiet for some minutes.
@@ -264,120 +218,94 @@ std::vector<std::string> warnings_of(const Node& node, const std::vector<BrokenR
   return out;
 }
 
+/// Everything that `status` shows.
+struct View {
+  Node node;
+  NodeState state;
+  Counts counts;
+  LeaseView leases;
+  PortsView ports;
+  CoexistenceView coexistence;
+  Neighbours neighbours;
+  std::optional<SyncView> sync;
+  std::vector<std::string> warnings;
+};
+
+void add_to(std::vector<std::string>& out, std::vector<std::string> more) {
+  std::move(more.begin(), more.end(), std::back_inserter(out));
+}
+
+/// Node, leases, hostPorts, net.d, rules and routes, the other network, crossover-sync: in this order.
+std::vector<std::string> all_warnings(System& system, const conf::Settings& settings, const View& view,
+                                      const std::vector<BrokenRecord>& broken) {
+  std::vector<std::string> out = warnings_of(view.node, broken, view.leases);
+  add_to(out, view.ports.problems);
+  if (std::string renamed = renamed_by_cilium(system.disk, settings.net_dir + "/00-crossover.conflist");
+      !renamed.empty())
+    out.push_back(std::move(renamed));
+  add_to(out, view.coexistence.warnings);
+  add_to(out, neighbour_warnings(view.neighbours));
+  const std::optional<SyncView>& sync = view.sync;
+  if (sync && (is_old(*sync) || !sync->problem.empty()))
+    out.push_back(fmt::format("crossover-sync {}{}; the last good state stays", sync_text(*sync),
+                              sync->problem.empty() ? "" : ": " + sync->problem));
+  return out;
+}
+
+View look(System& system, const conf::Settings& settings) {
+  View out;
+  out.node = look_at_node(system, settings, Copies::kRead, AskAgent::kAlways, settings.agent_timeout);
+  out.state = node_state(out.node.facts);
+  std::vector<BrokenRecord> broken;
+  out.counts = count(Journal(system.disk, settings.state_dir).all(&broken));
+  out.leases = look_at_leases(system, settings);
+  out.ports = look_at_ports(system, settings);
+  out.coexistence = look_at_coexistence(system, settings, out.node);
+  out.neighbours = look_at_neighbours(system, settings, out.node, out.counts.of_legacy);
+  out.sync = look_at_sync(system, settings);
+  out.warnings = all_warnings(system, settings, out, broken);
+  return out;
+}
+
+Json status_json(const View& view) {
+  const Counts& counts = view.counts;
+  Json out = {
+      {"nodeState", state_name(view.state.state)},
+      {"source", view.state.source},
+      {"reason", view.state.reason},
+      {"networks",
+       {{"legacy", network_json(view.node, Network::kLegacy)}, {"cilium", network_json(view.node, Network::kCilium)}}},
+      {"attachments", {{"legacy", counts.legacy}, {"cilium", counts.cilium}, {"pending", counts.pending}}},
+      {"leases", leases_json(view.leases)},
+      {"ports", view.ports.mapped},
+      {"coexistence", {{"wanted", view.coexistence.wanted}, {"present", view.coexistence.present}}}};
+  if (view.neighbours.has_agent) out["agent"] = agent_json(view.neighbours);
+  if (view.sync) out["sync"] = {{"ageSeconds", view.sync->age_s}, {"problem", view.sync->problem}};
+  if (!view.warnings.empty()) out["warnings"] = view.warnings;
+  return out;
+}
+
+std::string status_text(const View& view) {
+  const Counts& counts = view.counts;
+  std::string out = aligned({{"node state", std::string(state_name(view.state.state))},
+                             {"  source", view.state.source},
+                             {"  reason", view.state.reason}});
+  if (view.sync) out += fmt::format("crossover-sync\n  {}\n", sync_text(*view.sync));
+  out += "networks\n" + aligned({network_row(view.node, Network::kLegacy), network_row(view.node, Network::kCilium)});
+  out += fmt::format("attachments\n  legacy {}  cilium {}  pending {}\n", counts.legacy, counts.cilium, counts.pending);
+  if (view.neighbours.has_agent) out += agent_text(view.neighbours);
+  out += leases_text(view.leases);
+  out += fmt::format("hostPorts\n  {} of {} pods\n", view.ports.mapped, view.ports.pods);
+  out += coexistence_text(view.coexistence);
+  for (const std::string& warning : view.warnings) out += "warning: " + warning + '\n';
+  return out;
+}
+
 }  // namespace
 
 Report status_report(System& system, const conf::Settings& settings, bool json) {
-  const Node node = look_at_node(system, settings, Copies::kRead, AskAgent::kAlways, settings.agent_timeout);
-  const NodeState state = node_state(node.facts);
-  std::vector<BrokenRecord> broken;
-  const Counts counts = count(Journal(system.disk, settings.state_dir).all(&broken));
-  const LeaseView leases = look_at_leases(system, settings);
-  const PortsView ports = look_at_ports(system, settings);
-  std::vector<std::string> warnings = warnings_of(node, broken, leases);
-  warnings.insert(warnings.end(), ports.problems.begin(), ports.problems.end());
-  if (std::string renamed = renamed_by_cilium(system.disk, settings.net_dir + "/00-crossover.conflist");
-      !renamed.empty())
-    warnings.push_back(std::move(renamed));
-  const CoexistenceView coexistence = look_at_coexistence(system, settings, node);
-  warnings.insert(warnings.end(), coexistence.warnings.begin(), coexistence.warnings.end());
-  const Neighbours neighbours = look_at_neighbours(system, settings, node, counts.of_legacy);
-  for (std::string& warning : neighbour_warnings(neighbours)) warnings.push_back(std::move(warning));
-  const std::optional<SyncView> sync = look_at_sync(system, settings);
-  if (sync && (is_old(*sync) || !sync->problem.empty()))
-    warnings.push_back(fmt::format("crossover-sync {}{}; the last good state stays", sync_text(*sync),
-                                   sync->problem.empty() ? "" : ": " + sync->problem));
-  if (json) {
-    Json out = {{"nodeState", state_name(state.state)},
-                {"source", state.source},
-                {"reason", state.reason},
-                {"networks",
-                 {{"legacy", network_json(node, Network::kLegacy)}, {"cilium", network_json(node, Network::kCilium)}}},
-                {"attachments", {{"legacy", counts.legacy}, {"cilium", counts.cilium}, {"pending", counts.pending}}},
-                {"leases", leases_json(leases)},
-                {"ports", ports.mapped},
-                {"coexistence", {{"wanted", coexistence.wanted}, {"present", coexistence.present}}}};
-    if (neighbours.has_agent) out["agent"] = agent_json(neighbours);
-    if (sync) out["sync"] = {{"ageSeconds", sync->age_s}, {"problem", sync->problem}};
-    if (!warnings.empty()) out["warnings"] = warnings;
-    return {dump(out), 0};
-  }
-  std::string text = aligned(
-      {{"node state", std::string(state_name(state.state))}, {"  source", state.source}, {"  reason", state.reason}});
-  if (sync) text += fmt::format("crossover-sync\n  {}\n", sync_text(*sync));
-  text += "networks\n" + aligned({network_row(node, Network::kLegacy), network_row(node, Network::kCilium)});
-  text +=
-      fmt::format("attachments\n  legacy {}  cilium {}  pending {}\n", counts.legacy, counts.cilium, counts.pending);
-  if (neighbours.has_agent) text += agent_text(neighbours);
-  text += leases_text(leases);
-  text += fmt::format("hostPorts\n  {} of {} pods\n", ports.mapped, ports.pods);
-  text += coexistence_text(coexistence);
-  for (const std::string& warning : warnings) text += "warning: " + warning + '\n';
-  return {text, 0};
-}
-
-Report explain_report(System& system, const conf::Settings& settings, const ExplainQuery& query, bool json) {
-  const Node node = look_at_node(system, settings, Copies::kRead, AskAgent::kAlways, settings.agent_timeout);
-  const Choice choice = decide(node.facts, facts_for(query), settings);
-  const conf::NetworkList none;
-  const conf::NetworkList& list = choice.network ? node.found(*choice.network)->list : none;
-  const bool network_maps = list.runs(kCiliumCni) && node.facts.agent.host_ports.value_or(false);
-  const PortMapper mapper = choice.network ? port_mapper(settings.host_ports, list, network_maps) : PortMapper::kNone;
-  const std::string_view network = choice.network ? network_name(*choice.network) : "none";
-  const CoexistenceView coexistence = look_at_coexistence(system, settings, node);
-  const std::vector<std::string> pod_routes =
-      choice.network ? explain_pod_routes(system, settings, node, *choice.network) : std::vector<std::string>{};
-  if (json)
-    return {dump({{"network", network},
-                  {"reason", choice.reason},
-                  {"code", choice.code},
-                  {"plugins", types_of(list)},
-                  {"hostPorts", port_mapper_name(mapper)},
-                  {"coexistence",
-                   {{"profile", coexistence.profile},
-                    {"reason", coexistence.reason},
-                    {"asserts", coexistence.wanted},
-                    {"podRoutes", pod_routes},
-                    {"advice", coexistence.advice}}}}),
-            0};
-  std::vector<std::vector<std::string>> rows = {{"network", std::string(network)}, {"reason", choice.reason}};
-  if (choice.code != 0) rows.push_back({"refused", fmt::format("code {}", choice.code)});
-  if (choice.network) rows.push_back({"list", fmt::format("{} ({})", list.name, node.found(*choice.network)->file)});
-  for (const conf::PluginConf& plugin : list.plugins) rows.push_back({"  runs", plugin.type});
-  rows.push_back({"hostPorts", std::string(port_mapper_name(mapper))});
-  rows.push_back({"coexistence", fmt::format("{}: {}", coexistence.profile, coexistence.reason)});
-  for (const std::string& item : coexistence.wanted) rows.push_back({"  asserts", item});
-  for (const std::string& route : pod_routes) rows.push_back({"  in the pod", route});
-  for (const std::string& line : coexistence.advice) rows.push_back({"  mind", line});
-  for (const std::string& warning : node.lists.warnings) rows.push_back({"warning", warning});
-  for (const std::string& warning : coexistence.warnings) rows.push_back({"warning", warning});
-  return {aligned(rows), 0};
-}
-
-Report attachments_report(System& system, const conf::Settings& settings, bool json) {
-  const std::vector<Attachment> all = Journal(system.disk, settings.state_dir).all();
-  const std::int64_t now = system.clock.unix_ms();
-  if (json) {
-    Json out = Json::array();
-    for (const Attachment& attachment : all)
-      out.push_back({{"namespace", attachment.pod_namespace},
-                     {"pod", attachment.pod_name},
-                     {"containerID", attachment.id.container_id},
-                     {"ifname", attachment.id.ifname},
-                     {"network", network_name(attachment.network)},
-                     {"reason", attachment.reason},
-                     {"addresses", conf::result_addresses(attachment.result.value_or("{}"))},
-                     {"ageSeconds", (now - attachment.started_ms) / 1000},
-                     {"state", state_of(attachment)},
-                     {"problem", attachment.last_failure}});
-    return {dump(out), 0};
-  }
-  std::vector<std::vector<std::string>> rows = {
-      {"POD", "CONTAINER", "INTERFACE", "NETWORK", "ADDRESSES", "AGE", "STATE"}};
-  for (const Attachment& attachment : all)
-    rows.push_back({pod_name(attachment), attachment.id.container_id.substr(0, 13), attachment.id.ifname,
-                    std::string(network_name(attachment.network)), addresses(attachment),
-                    age(now - attachment.started_ms), std::string(state_of(attachment))});
-  return {aligned(rows), 0};
+  const View view = look(system, settings);
+  return {json ? dump(status_json(view)) : status_text(view), 0};
 }
 
 }  // namespace plugin
