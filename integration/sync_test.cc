@@ -81,19 +81,13 @@ TEST_CASE("a label that comes and goes is followed, also when a watch is sent by
 
 TEST_CASE("crossover set wins until crossover set auto") {
   Node node;
-  node.write("crossover.conflist",
-             R"({"cniVersion":"1.0.0","name":"crossover","plugins":[{"type":"crossover","netDir":")" + node.dir +
-                 R"(/net.d","stateDir":")" + node.dir + R"(/state"}]})");
-  const auto set = [&node](const std::string& word) {
-    support::must_run({BIN_DIR "/crossover", "set", word, "--conf", node.dir + "/crossover.conflist"});
-  };
   node.good_once();
-  set("hold");
+  node.set("hold");
   node.server->put_node("true");
   node.good_once();
   CHECK(node.state() == "hold\n");
   CHECK(node.status()["kept"].size() == 1);
-  set("auto");
+  node.set("auto");
   node.good_once();
   CHECK(node.state() == kCilium);
 }

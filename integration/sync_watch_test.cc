@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -79,6 +80,30 @@ TEST_CASE("an event that is torn changes nothing, and comes again whole from whe
   node.server->be(Mood::kGood);
   REQUIRE(eventually([&] { return node.state() == kCilium; }));
   CHECK(node.count("list Node 200") == 1);
+  CHECK(sync->end() == 0);
+}
+
+TEST_CASE("an operator's word stays, however fast the label comes and goes") {
+  Node node;
+  const auto sync = node.start();
+  std::jthread label([&](const std::stop_token& stop) {
+    for (bool on = true; !stop.stop_requested(); on = !on) {
+      node.server->put_node(on ? "true" : "");
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    }
+  });
+  unsigned lost = 0;
+  for (int round = 0; round < 10; ++round) {
+    const std::string reason = "round " + std::to_string(round);
+    node.set("hold", reason);
+    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+    if (node.state() != "hold " + reason + "\n") ++lost;
+    node.set("auto");
+    if (!eventually([&] { return node.read("state/node-state").find(" label: ") != std::string::npos; })) ++lost;
+  }
+  label.request_stop();
+  label.join();
+  CHECK(lost == 0);
   CHECK(sync->end() == 0);
 }
 
