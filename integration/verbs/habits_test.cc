@@ -52,9 +52,8 @@ std::string events(const Node& node) { return fixture::read_file(node.state_dir(
 
 /// A node on cilium, with a pod in namespace c1.
 struct OnCilium {
-  explicit OnCilium(const std::string& keys = {}) : node({"cilium-cni"}) {
+  OnCilium() : node({"cilium-cni"}) {
     agent.emplace(kSocket);
-    node.configure(keys);
     node.cilium(kCilium);
     netns = node.pod("c1");
     const auto added = node.call("ADD", "c1", netns, {{"CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAME=a"}});
@@ -152,13 +151,15 @@ TEST_SUITE("verbs.habits") {
   }
 
   TEST_CASE("cilium#40459: while the agent cannot be asked the error stands, and GC finishes when it can") {
-    OnCilium on(R"("timeouts":{"agent":"100ms"})");
+    OnCilium on;
     on.node.plugins().script("cilium-cni", failing("DEL", kNoNamespace));
     on.node.remove_pod("c1");
     on.agent->fall_silent();
+    on.node.configure(R"("timeouts":{"agent":"100ms"})");
     for (int i = 0; i < 7; ++i) CHECK(error_of(on.node.call("DEL", "c1", "")).code == 999);  // never given up
     CHECK(on.node.records().size() == 1);
     on.restart_agent();
+    on.node.configure();
     const auto swept = gc(on.node);
     CAPTURE(swept.out);
     CHECK(swept.ok());
@@ -178,7 +179,7 @@ TEST_SUITE("verbs.habits") {
     CHECK(add.out.find("after 30.000000 seconds timeout") != std::string::npos);  // what it would have said
     Node node({"cilium-cni"});
     const fixture::Agent agent(kSocket);
-    node.configure(R"("timeouts":{"delegate":"300ms"})");
+    node.configure(R"("timeouts":{"delegate":"2s"})");  // which the DEL after it must keep, on a busy machine
     node.cilium(kCilium);
     const std::string netns = node.pod("c1");
     node.plugins().script("cilium-cni", step("ADD", {{"sleepMs", 30000}}));
@@ -191,10 +192,13 @@ TEST_SUITE("verbs.habits") {
     node.plugins().forget_scripts();
     for (const std::string finisher : {"DEL", "GC"}) {
       CAPTURE(finisher);
+      node.configure();
       REQUIRE(node.call("ADD", "c1", netns).ok());
       node.plugins().script("cilium-cni", step("DEL", {{"sleepMs", 42000}}));
+      node.configure(R"("timeouts":{"delegate":"300ms"})");
       CHECK(error_of(node.call("DEL", "c1", netns)).code == 103);
       CHECK(node.records().size() == 1);
+      node.configure();
       node.plugins().forget_scripts();
       if (finisher == "GC") node.remove_pod("c1");
       CHECK((finisher == "GC" ? gc(node) : node.call("DEL", "c1", netns)).ok());
@@ -333,6 +337,7 @@ TEST_SUITE("verbs.habits") {
     CHECK(added.ok());
     CHECK(node.call("DEL", "c1", netns, path).ok());
     CHECK_FALSE(node.has_link("c1", "eth0"));
+    (void)support::run({"ip", "link", "del", "cni0"});  // bridge leaves it
     fs::remove("/run/flannel/subnet.env");
   }
 
