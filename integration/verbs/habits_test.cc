@@ -37,6 +37,19 @@ std::string failing(const std::string& verb, const std::string& msg) {
   return step(verb, {{"stdout", Json{{"code", 999}, {"msg", msg}}.dump()}, {"exit", 1}});
 }
 
+/// A call for c1 in its namespace, with more members in its stdin than the usual ones.
+support::Finished call_with(const Node& node, const std::string& verb, const std::string& members,
+                            const std::string& version = "1.0.0") {
+  return node.call({{"CNI_COMMAND", verb},
+                    {"CNI_CONTAINERID", "c1"},
+                    {"CNI_IFNAME", "eth0"},
+                    {"CNI_NETNS", "/run/netns/c1"},
+                    {"CNI_PATH", node.bin_dir()}},
+                   node.request(members, version));
+}
+
+constexpr const char* kPrevResult = R"("prevResult":{"cniVersion":"1.0.0"})";
+
 support::Finished gc(const Node& node) {  // of a runtime that knows no pod any more
   return node.call({{"CNI_COMMAND", "GC"}, {"CNI_PATH", node.bin_dir()}},
                    node.request(R"("cni.dev/valid-attachments":[])", "1.1.0"));
@@ -61,10 +74,6 @@ struct OnCilium {
     REQUIRE(added.ok());
     node.add_link("c1", "eth0");
   }
-  void check_gone() const {
-    CHECK(node.records().empty());
-    CHECK(node.plugins().leaks().empty());
-  }
   /// Another process under the same socket: it knows no endpoint.
   void restart_agent() {
     agent.reset();
@@ -84,13 +93,7 @@ constexpr const char* kNoNamespace =
 TEST_SUITE("verbs.habits") {
   TEST_CASE("cilium-cni's list is called cilium on ADD, CHECK and DEL, and prevResult comes on CHECK and DEL alone") {
     const OnCilium on;
-    const Json request = Json::parse(on.node.request());
-    const auto checked = on.node.call({{"CNI_COMMAND", "CHECK"},
-                                       {"CNI_CONTAINERID", "c1"},
-                                       {"CNI_IFNAME", "eth0"},
-                                       {"CNI_NETNS", on.netns},
-                                       {"CNI_PATH", on.node.bin_dir()}},
-                                      on.node.request(R"("prevResult":{"cniVersion":"1.0.0"})"));
+    const auto checked = call_with(on.node, "CHECK", kPrevResult);
     CAPTURE(checked.out);
     CHECK(checked.ok());
     CHECK(on.node.call("DEL", "c1", on.netns).ok());
@@ -108,12 +111,8 @@ TEST_SUITE("verbs.habits") {
     const Node node({"cilium-cni"});
     const fixture::Agent agent(kSocket);
     node.cilium(kCilium);
-    const auto error = error_of(node.call({{"CNI_COMMAND", "ADD"},
-                                           {"CNI_CONTAINERID", "c1"},
-                                           {"CNI_IFNAME", "eth0"},
-                                           {"CNI_NETNS", node.pod("c1")},
-                                           {"CNI_PATH", node.bin_dir()}},
-                                          node.request(R"("prevResult":{"cniVersion":"1.0.0"})")));
+    (void)node.pod("c1");
+    const auto error = error_of(call_with(node, "ADD", kPrevResult));
     CHECK(error.code == 7);
     CHECK(error.says("prevResult"));
     CHECK(node.plugins().calls().empty());
@@ -124,12 +123,7 @@ TEST_SUITE("verbs.habits") {
     on.node.plugins().script(
         "cilium-cni",
         step("CHECK", {{"stderr", fixture::read_file(TEST_DATA "/habits/cilium-cni-check-panic.txt")}, {"exit", 2}}));
-    const auto error = error_of(on.node.call({{"CNI_COMMAND", "CHECK"},
-                                              {"CNI_CONTAINERID", "c1"},
-                                              {"CNI_IFNAME", "eth0"},
-                                              {"CNI_NETNS", on.netns},
-                                              {"CNI_PATH", on.node.bin_dir()}},
-                                             on.node.request(R"("prevResult":{"cniVersion":"1.0.0"})")));
+    const auto error = error_of(call_with(on.node, "CHECK", kPrevResult));
     CHECK(error.code == 102);
     CHECK(error.msg == "cilium-cni: exit status 2 without a CNI error");
     CHECK(error.says("panic: runtime error: invalid memory address or nil pointer dereference"));
@@ -253,7 +247,7 @@ TEST_SUITE("verbs.habits") {
     CHECK(on.node.plugins().calls().empty());
     CHECK(on.node.records() == Strings{"c1:eth0"});
     CHECK(on.node.call("DEL", "c1", on.netns).ok());
-    on.check_gone();
+    CHECK(on.node.plugins().leaks().empty());
   }
 
   TEST_CASE("calico#4857: a DEL that Calico's lost credentials fail for ever is given up, what is local is freed") {
@@ -389,17 +383,10 @@ TEST_SUITE("verbs.habits") {
           R"("vethPrefix":"eni"},{"type":"portmap","capabilities":{"portMappings":true},"snat":true}]})");
       for (const char* plugin : {"aws-cni", "portmap"})
         node.plugins().script(plugin, step("ADD", {{"stdout", result}}));
-      const std::string netns = node.pod("c1");
-      fixture::Env env = {{"CNI_COMMAND", "ADD"},
-                          {"CNI_CONTAINERID", "c1"},
-                          {"CNI_IFNAME", "eth0"},
-                          {"CNI_NETNS", netns},
-                          {"CNI_PATH", node.bin_dir()}};
-      const auto added = node.call(env, node.request({}, "0.4.0"));
-      CHECK(added.ok());
+      (void)node.pod("c1");
+      const auto added = call_with(node, "ADD", {}, "0.4.0");
       CHECK(Json::parse(added.out) == Json::parse(result));
-      env["CNI_COMMAND"] = "DEL";
-      CHECK(node.call(env, node.request(R"("prevResult":{"cniVersion":"0.4.0"})", "0.4.0")).ok());
+      CHECK(call_with(node, "DEL", kPrevResult, "0.4.0").ok());
       for (const auto& call : node.plugins().calls()) {
         if (call.verb == "ADD" && call.type == "aws-cni") continue;
         CAPTURE(call.input);
