@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <sched.h>
-#include <sys/socket.h>
 
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "conf/fd.h"
 #include "integration/runtimes/kubelet.h"
+#include "integration/runtimes/reach.h"
 
 // Debian's containerd and a kubelet's calls, with Crossover as the list that it loads.
 namespace {
@@ -26,40 +20,6 @@ using runtimes::Kubelet;
 using runtimes::PodStatus;
 using runtimes::Site;
 using Strings = std::vector<std::string>;
-
-sockaddr_in address_of(const std::string& text, std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  (void)::inet_pton(AF_INET, text.c_str(), &address.sin_addr);
-  return address;
-}
-
-/// Listens in a pod; the kernel takes connections without us.
-conf::UniqueFd listener_in(const std::string& netns, std::uint16_t port) {
-  conf::UniqueFd listener;
-  std::thread([&] {
-    const conf::UniqueFd space(::open(netns.c_str(), O_RDONLY | O_CLOEXEC));
-    if (::setns(space.get(), CLONE_NEWNET) != 0) return;
-    conf::UniqueFd made(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const sockaddr_in any = address_of("0.0.0.0", port);
-    if (::bind(made.get(), reinterpret_cast<const sockaddr*>(&any), sizeof(any)) == 0 && ::listen(made.get(), 8) == 0)
-      listener = std::move(made);
-  }).join();
-  return listener;
-}
-
-bool answers(const support::Netns& from, const std::string& address, std::uint16_t port) {
-  bool connected = false;
-  from.enter([&] {
-    const conf::UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const timeval patience{2, 0};
-    (void)::setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    const sockaddr_in there = address_of(address, port);
-    connected = ::connect(client.get(), reinterpret_cast<const sockaddr*>(&there), sizeof(there)) == 0;
-  });
-  return connected;
-}
 
 }  // namespace
 
@@ -119,8 +79,8 @@ TEST_SUITE("runtimes.containerd") {
     for (const std::string& id : {moved, again}) CHECK(site.calls(id) == kCiliumAdd);
     CHECK(site.attachments().size() == 4);
     for (const std::string& id : {older, before, moved, back, again}) CHECK(site.reaches(kubelet.status(id).address));
-    CHECK(site.reaches(kubelet.status(moved).netns, kubelet.status(older).address));
-    CHECK(site.reaches(kubelet.status(before).netns, kubelet.status(again).address));
+    CHECK(runtimes::echoes(kubelet.status(moved).netns, kubelet.status(older).address));
+    CHECK(runtimes::echoes(kubelet.status(before).netns, kubelet.status(again).address));
 
     for (const std::string& id : {older, before}) kubelet.remove(id);  // while the node is on the second network
     (void)site.crossover({"set", "legacy", "rolled back"});
@@ -139,12 +99,11 @@ TEST_SUITE("runtimes.containerd") {
       pod.name = state;
       pod.ports = {{18080, 8080}};
       const std::string id = node.containerd->cri().run_pod(pod);
-      const conf::UniqueFd listener = listener_in(node.kubelet().status(id).netns, 8080);
-      REQUIRE(listener);
-      CHECK(answers(node.site.lan(), node.site.node().address(), 18080));
+      const conf::UniqueFd listener = runtimes::listener_in(node.kubelet().status(id).netns, 8080);
+      CHECK(runtimes::connects(node.site.lan(), node.site.node().address(), 18080));
       CHECK(node.site.record(id).at(0).contains("hostPorts") == (state == "cilium"));
       node.kubelet().remove(id);
-      CHECK_FALSE(answers(node.site.lan(), node.site.node().address(), 18080));
+      CHECK_FALSE(runtimes::connects(node.site.lan(), node.site.node().address(), 18080));
     }
   }
 }

@@ -92,6 +92,7 @@ void separate() {
   must(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl");
   enter_group(group);
   must(::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0, "mount /proc");
+  must(::mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == 0, "mount /dev/shm");
   const pid_t tests = ::fork();
   must(tests >= 0, "fork");
   if (tests != 0) reap_until(tests);

@@ -12,6 +12,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "integration/runtimes/reach.h"
 #include "integration/support/leftovers.h"
 #include "integration/support/namespaces.h"
 
@@ -158,11 +159,7 @@ void Site::hold(const std::string& plugin) const { write(std::string(kPlugins) +
 
 void Site::let_go(const std::string& plugin) const { fs::remove(std::string(kPlugins) + "/hold-" + plugin); }
 
-bool Site::reaches(const std::string& address) const { return reaches(node().net().path(), address); }
-
-bool Site::reaches(const std::string& netns, const std::string& address) const {
-  return support::run({"nsenter", "--net=" + netns, "ping", "-n", "-q", "-c", "1", "-W", "5", address}).ok();
-}
+bool Site::reaches(const std::string& address) const { return echoes(node().net().path(), address); }
 
 std::string Site::leftovers() const {
   std::string out;

@@ -49,9 +49,8 @@ class Site {
 
   /// "legacy" or "second", by a pod's address.
   [[nodiscard]] std::string network_of(const std::string& address) const { return lab_.network_of(address); }
-  /// Echoes of ICMP to a pod, from the node and from another pod's namespace.
+  /// An echo of ICMP, from the node.
   [[nodiscard]] bool reaches(const std::string& address) const;
-  [[nodiscard]] bool reaches(const std::string& netns, const std::string& address) const;
 
   /// What is on the node that was not there in the beginning, but for the bridge of the legacy network: lines.
   [[nodiscard]] std::string leftovers() const;
