@@ -8,6 +8,7 @@
 #include "plugin/commands.h"
 #include "plugin/delegate.h"
 #include "plugin/detach.h"
+#include "plugin/gc.h"
 #include "plugin/host_ports.h"
 #include "plugin/node.h"
 #include "plugin/pod_ports.h"
@@ -94,14 +95,17 @@ class Adding {
   }
 
   // The lock is ours, so a record without a result belongs to an ADD that died. A file without a whole intent is the
-  // trace of one that died before it had done anything.
+  // trace of one that died before it had done anything. A record of a namespace that is gone is of an earlier life of
+  // the container: podman starts it again after a reboot without ever having sent the DEL.
   void finish_interrupted() {
     const Found found = session_.journal.find(request_.id);
     if (found.torn) session_.journal.forget(request_.id);
     if (!found.attachment) return;
-    if (!found.attachment->pending())
+    const bool interrupted = found.attachment->pending();
+    if (!interrupted && !is_orphan(system_, *found.attachment))
       throw exists(fmt::format("it joined {} already", network_name(found.attachment->network)));
-    event_.notes.push_back("undid an earlier ADD that was interrupted");
+    event_.notes.push_back(interrupted ? "undid an earlier ADD that was interrupted"
+                                       : "finished an earlier ADD, whose namespace is gone and whose DEL never came");
     detach(session_, *found.attachment, {.netns = request_.netns, .path = request_.path}, event_);
   }
 

@@ -11,6 +11,7 @@
 #include "plugin/delegate.h"
 #include "plugin/detach.h"
 #include "plugin/gc_ports.h"
+#include "plugin/libcni_cache.h"
 #include "plugin/node.h"
 
 namespace plugin {
@@ -18,6 +19,16 @@ namespace {
 
 using conf::CniError;
 using conf::Code;
+
+// What the runtime keeps of it. Once `crossover uninstall` has handed the node back, no DEL of our list comes any more
+// by which libcni would remove that.
+void clear_runtime_cache(System& system, const conf::AttachmentId& id, Event& event) {
+  for (const conf::DirEntry& entry : system.disk.list(system.places.libcni_cache)) {
+    if (!entry.is_regular || !entry.name.ends_with(libcni_cache_name("", id))) continue;
+    const std::string file = system.places.libcni_cache + '/' + entry.name;
+    if (system.disk.remove(file)) event.notes.push_back("removed " + file);
+  }
+}
 
 void detach_stale(Session& session, const conf::AttachmentId& id, const std::string& path, Swept& out) {
   const std::optional<Locks::Guard> own = session.locks.attachment(id, std::chrono::milliseconds(0));
@@ -32,6 +43,7 @@ void detach_stale(Session& session, const conf::AttachmentId& id, const std::str
     }
     event.about(*found.attachment);
     detach(session, *found.attachment, {.netns = {}, .path = path}, event);
+    clear_runtime_cache(session.system, id, event);
     out.removed.push_back(id);
   } catch (const CniError& error) {
     event.error = error;

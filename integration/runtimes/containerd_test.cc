@@ -106,4 +106,21 @@ TEST_SUITE("runtimes.containerd") {
       CHECK_FALSE(runtimes::connects(node.site.lan(), node.site.node().address(), 18080));
     }
   }
+
+  TEST_CASE("after uninstall containerd itself takes down what Crossover attached, and gc what is left of it") {
+    const Installed node;
+    const std::string id = node.kubelet().run("web-0");
+    (void)node.site.crossover({"uninstall"});
+    node.containerd->wait_for_network("cbr0");
+    const std::string later = node.kubelet().run("web-1");
+    CHECK(node.site.record(later).empty());
+    for (const std::string& each : {id, later}) node.kubelet().remove(each);
+    // Without Crossover containerd's two DELs, of the pod's stop and of its removal, come to the plugins.
+    for (const std::string& each : {id, later})
+      CHECK(node.site.calls(each) == std::string(kLegacyLife) + ", DEL portmap, DEL bridge");
+    CHECK(node.site.attachments().size() == 1);
+    (void)node.site.crossover({"gc"});
+    CHECK(node.site.attachments() == Json::array());
+    CHECK(node.site.leftovers() == "");
+  }
 }

@@ -79,4 +79,16 @@ TEST_SUITE("runtimes.podman") {
     }
     CHECK(machine.site.attachments() == Json::array());
   }
+
+  TEST_CASE("a container that is started after a reboot joins anew, though its DEL never came") {
+    const Machine machine;
+    const std::string id = machine.podman.run("first");
+    machine.podman.reboot([&] { machine.site.forget_this_boot(); });
+    machine.set("cilium");
+    machine.podman({"start", "first"});
+    CHECK(machine.site.calls(id) == std::string(kLegacyLife) + ", " + kCiliumAdd);
+    machine.podman({"rm", "--force", "first"});
+    CHECK(machine.site.attachments() == Json::array());
+    CHECK(machine.site.leftovers() == "");
+  }
 }

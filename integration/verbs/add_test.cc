@@ -52,6 +52,18 @@ TEST_SUITE("verbs.add") {
     CHECK(node.plugins().leaks().empty());
   }
 
+  TEST_CASE("a record of a namespace that is gone is an earlier life's, which ADD ends first") {
+    const Node node({"bridge"});
+    node.legacy(kOne);
+    REQUIRE(node.call("ADD", "c1", node.pod("p1")).ok());
+    node.remove_pod("p1");
+    node.plugins().clear_log();
+    CHECK(node.call("ADD", "c1", node.pod("p1")).ok());  // under the same path
+    CHECK(node.plugins().names() == Strings{"DEL bridge", "ADD bridge"});
+    CHECK(node.records().size() == 1);
+    CHECK(node.plugins().leaks() == Strings{"bridge,c1,eth0"});
+  }
+
   TEST_CASE("a second interface of one container joins legacy, and is refused on cilium") {
     const Node node({"bridge", "cilium-cni"});
     node.configure(R"("cilium":{"socket":""})");
