@@ -208,6 +208,7 @@ std::vector<Attachment> older_pods(System& system, const conf::NetworkList& cili
       continue;  // no cache file of libcni's
     }
     if (!found || is_ours(found->list, system.self) || found->list.name == cilium.name) continue;
+    if (found->id.ifname == "lo") continue;  // containerd brings `lo` up by a list and a cache file of its own
     const auto recorded = [&](const Attachment& one) { return one.id == found->id; };
     if (std::any_of(known.legacy.begin(), known.legacy.end(), recorded) ||
         std::any_of(known.cilium.begin(), known.cilium.end(), recorded))

@@ -123,4 +123,19 @@ TEST_SUITE("runtimes.containerd") {
     CHECK(node.site.attachments() == Json::array());
     CHECK(node.site.leftovers() == "");
   }
+
+  // containerd keeps what it knows of `lo` in libcni's cache, too; that is no pod of the legacy network.
+  TEST_CASE("after retire containerd takes down what Crossover attached with Cilium's own list") {
+    const Installed node("cilium");
+    const std::string id = node.kubelet().run("web-0");
+    (void)node.site.crossover({"retire"});
+    node.containerd->wait_for_network("cilium");
+    const std::string later = node.kubelet().run("web-1");
+    CHECK(node.site.record(later).empty());
+    for (const std::string& each : {id, later}) node.kubelet().remove(each);
+    for (const std::string& each : {id, later})
+      CHECK(node.site.calls(each) == std::string(kCiliumLife) + ", DEL cilium-cni");
+    (void)node.site.crossover({"gc"});
+    CHECK(node.site.leftovers() == "");
+  }
 }
