@@ -36,9 +36,9 @@ class RealClock final : public Clock {
 
 /// Where others keep what tells whose a pod is.
 struct Places {
-  std::string libcni_cache = "/var/lib/cni/results";  ///< libcni's, whatever the network's name
-  std::string host_local = "/var/lib/cni/networks";   ///< host-local's default dataDir
-  std::string flannel = "/var/lib/cni/flannel";       ///< flannel's file for each container
+  std::string libcni_cache = "/var/lib/cni/results";       ///< libcni's, whatever the network's name
+  std::string host_local = "/var/lib/cni/networks";        ///< host-local's default dataDir
+  std::string flannel = "/var/lib/cni/flannel";            ///< flannel's file for each container
   std::string flannel_subnet = "/run/flannel/subnet.env";  ///< what flanneld tells its plugin
   std::string cilium_socket = "/var/run/cilium/cilium.sock";
   std::string sysctl = "/proc/sys";
