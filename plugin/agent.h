@@ -13,7 +13,7 @@ class Agent {
  public:
   virtual ~Agent() = default;
   /// GET /v1/healthz. In full: the brief answer (`brief: true`) has no cni-file, which says who is in charge of the
-  /// node, and no kube-proxy-replacement, and the full one took 0.6 ms on a real node (research: observed 11).
+  /// node, and no kube-proxy-replacement, and the full one took 0.6 ms on a real node.
   [[nodiscard]] virtual AgentHealth health(const std::string& socket, std::chrono::milliseconds deadline) = 0;
   /// GET /v1/config; all empty if there is no usable answer.
   [[nodiscard]] virtual AgentConfig config(const std::string& socket, std::chrono::milliseconds deadline) = 0;

@@ -13,7 +13,7 @@
 #include "plugin/node.h"
 #include "plugin/system.h"
 
-// The command line: `crossover` with arguments and no CNI_COMMAND (design: section 8).
+// The command line: `crossover` with arguments and no CNI_COMMAND.
 namespace plugin {
 
 /// Parses the arguments, runs the command, prints. Returns the exit status: 0 good, 1 bad, 2 used wrongly.

@@ -44,7 +44,7 @@ Plumbed plumb(System& system, const conf::Settings& settings, const CoexistenceP
   return out;
 }
 
-// Tried on real flannel, Calico and Cilium (research: captures/behaviour/preserve-source.txt, cases B to G).
+// Tried on real flannel, Calico and Cilium, in both directions, on one node and across.
 std::vector<std::string> advice_on(conf::PreserveSource mode) {
   switch (mode) {
     case conf::PreserveSource::kToLegacy:

@@ -14,13 +14,13 @@ namespace {
 using conf::IpPrefix;
 using conf::Profile;
 
-// Both look the main table up, so that no table of our own can go stale; research: coexistence 5.1.
+// Both look the main table up, so that no table of our own can go stale.
 constexpr std::uint32_t kLocalPodsPriority = 105;  // before Cilium's 109-111 (ENI)
 constexpr std::uint32_t kToCiliumPriority = 900;   // before aws-cni's 1024 and 1536
 constexpr std::uint32_t kAllButHostRoutesV4 = 31;
 constexpr std::uint32_t kAllButHostRoutesV6 = 127;
 
-/// Rules that others make there, and delete with whatever stands beside them (research: coexistence 0.1).
+/// Rules that others make there, and delete with whatever stands beside them.
 struct Owner {
   std::uint32_t priority;
   std::string_view name;

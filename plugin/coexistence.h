@@ -10,7 +10,7 @@
 #include "conf/settings.h"
 #include "netlink/rule.h"
 
-// What this node needs so that the pods of both networks reach each other (design: section 6). Pure: a function of the
+// What this node needs so that the pods of both networks reach each other. Pure: a function of the
 // configuration and of what the node is, never of a pod. plumbing.h brings the kernel there.
 namespace plugin {
 

@@ -25,8 +25,7 @@ namespace plugin {
 
 /// What of the kernel's settings below `sysctl` ("/proc/sys") drops packets between the networks, each with its cure:
 /// forwarding that is off, and a reverse path filter on one of `links`. The kernel takes the larger of the filter of
-/// all links and of the link's own; strict (1) and loose (2) both were seen to break crossings
-/// (research: observed 23).
+/// all links and of the link's own; strict (1) and loose (2) both were seen to break crossings.
 [[nodiscard]] std::vector<std::string> crossing_warnings(conf::Disk& disk, const std::string& sysctl, bool with_ipv4,
                                                          bool with_ipv6, const std::vector<std::string>& links);
 

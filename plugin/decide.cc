@@ -72,7 +72,7 @@ std::optional<Choice> pods_own(const NodeFacts& node, const PodFacts& pod, const
 }
 
 // Cilium's own claim: it wrote its list here, and its agent says that it manages it. The file alone is not enough,
-// since it stays when the label is taken away (observed.md 12).
+// since it stays when the label is taken away.
 std::optional<NodeState> ciliums_claim(const NodeFacts& node) {
   if (!node.cilium.in_place || !node.cilium.runs_cilium || !node.has_socket) return std::nullopt;
   if (!node.agent.answered)

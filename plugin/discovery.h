@@ -10,7 +10,7 @@
 #include "plugin/decide.h"
 #include "plugin/system.h"
 
-// Finds the two plugin lists of this node (design: section 2). A net.d is written by many hands, some of them not
+// Finds the two plugin lists of this node. A net.d is written by many hands, some of them not
 // atomically: a file that was changed a moment ago and does not parse is read again for a short while, and if it stays
 // torn the last good copy below networks/ serves. The legacy list, if it is gone, is waited for as long before another
 // file takes its place.

@@ -8,7 +8,7 @@
 #include "conf/list.h"
 #include "conf/settings.h"
 
-// Who maps a pod's hostPorts (design: section 5). Pure.
+// Who maps a pod's hostPorts. Pure.
 namespace plugin {
 
 enum class PortMapper {

@@ -15,7 +15,7 @@ namespace plugin {
 
 inline constexpr const char* kDefaultBinDir = "/opt/cni/bin";
 
-/// The smallest useful configuration (design: section 2) for a runtime that looks into `net_dir`.
+/// The smallest useful configuration for a runtime that looks into `net_dir`.
 [[nodiscard]] std::string default_conflist(const std::string& net_dir);
 
 struct Placement {

@@ -12,7 +12,7 @@
 // Keeping pods' own addresses between the networks: chain `preserve_source` of table `inet crossover`, type nat, at
 // priority 90. A packet that one chain has bound to an address is not translated by a later one: binding it to the one
 // that it has keeps every masquerade away, which accepting it would not (all nat chains of a hook are asked until one
-// binds; research: coexistence 7.1).
+// binds).
 namespace plugin {
 
 inline constexpr std::string_view kKeptSourceChain = "preserve_source";

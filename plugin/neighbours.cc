@@ -51,7 +51,7 @@ class Looking {
           "and the way to legacy pods; set bpf.hostLegacyRouting=true until the last legacy pod is gone");
   }
 
-  // research: user-asks 37 (load balancers broke at once), coexistence 7.
+  // Beside aws-node all load balancers broke the moment Cilium started (cilium#21579).
   void kube_proxy_replacement() {
     const std::string& mode = here_.health.kube_proxy_replacement;
     if (mode == "True" || mode == "Strict" || here_.health.node_ports)
