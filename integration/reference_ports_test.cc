@@ -221,7 +221,7 @@ TEST_CASE("what portmap left in the other flavour of iptables is named, and goes
   CHECK(done.at("portmap").at("freed") == kNone);
   CHECK(node.rules("legacy") == before);
   node.use("legacy");
-  CHECK(node.gc().at("portmap").at("freed") == json({freed("dead0001", "cbr0", {"ip6tables", "iptables"})}));
+  CHECK(node.gc().at("portmap").at("freed") == json::array({freed("dead0001", "cbr0", {"ip6tables", "iptables"})}));
   CHECK(node.rules("legacy") == without(before, "dead0001"));
 }
 

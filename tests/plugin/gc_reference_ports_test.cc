@@ -230,7 +230,7 @@ TEST_CASE("iptables that cannot be asked is a problem, said once, and what the o
   const json done = node.gc();
   CHECK(done["problems"] == json({"what portmap left could not be looked for: " + node.machine.dir() +
                                   "/sbin/iptables-save ended with status 1: iptables-save: no permission"}));
-  CHECK(done["portmap"]["freed"] == json({freed("dead", "cbr0", {"ip6tables"})}));
+  CHECK(done["portmap"]["freed"] == json::array({freed("dead", "cbr0", {"ip6tables"})}));
 }
 
 TEST_CASE("rules in the flavour of iptables that portmap would not find are a problem that says what to do") {
