@@ -42,8 +42,8 @@ void detach_stale(Session& session, const conf::AttachmentId& id, const std::str
       return;
     }
     event.about(*found.attachment);
+    clear_runtime_cache(session.system, id, event);  // while the record is there: nobody would look for it afterwards
     detach(session, *found.attachment, {.netns = {}, .path = path}, event);
-    clear_runtime_cache(session.system, id, event);
     out.removed.push_back(id);
   } catch (const CniError& error) {
     event.error = error;
