@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstring>
 
+#include "conf/letter_case.h"
 #include "conf/result.h"
 #include "conf/version.h"
 #include "plugin/habits.h"
@@ -59,13 +59,6 @@ CniError plugins_own(const std::string& type, const CniError& error, const Outco
 bool is_call_variable(std::string_view entry) {
   const std::string_view name = entry.substr(0, entry.find('='));
   return std::find(kCallVariables.begin(), kCallVariables.end(), name) != kCallVariables.end();
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
 }
 
 bool same_file(const conf::FileInfo& a, const conf::FileInfo& b) { return a.device == b.device && a.inode == b.inode; }
@@ -152,7 +145,7 @@ std::string Delegates::find(const std::string& type, const Call& call) {
 
 std::string Delegates::run(const conf::NetworkList& list, const conf::PluginConf& plugin, const Call& call,
                            const conf::Injection& injection) {
-  const std::string verb = lower(conf::verb_name(injection.verb));
+  const std::string verb = conf::ascii_lower(conf::verb_name(injection.verb));
   Outcome outcome;
   try {
     Command command;

@@ -14,8 +14,7 @@
 #include "plugin/system.h"
 
 // Runs a foreign plugin list as libcni would (libcni/api.go), under its own name and version, and better where the
-// reference is wrong: ETXTBSY ends in an error, stderr is kept, everything has
-// a limit, a DEL goes on after a failure.
+// reference is wrong: ETXTBSY ends in an error, stderr is kept, everything has a limit, a DEL goes on after a failure.
 namespace plugin {
 
 /// One plugin's part of a call, for the events.

@@ -2,20 +2,13 @@
 #include "plugin/habits.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "conf/json.h"
+#include "conf/letter_case.h"
 #include "plugin/discovery.h"
 
 namespace plugin {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 bool has(const std::string& words, std::string_view part) { return words.find(part) != std::string::npos; }
 
@@ -35,19 +28,19 @@ std::string path_in(const conf::PluginConf& plugin, std::string_view key, const 
 }  // namespace
 
 bool credentials_are_gone(std::string_view text) {
-  const std::string words = lower(text);
+  const std::string words = conf::ascii_lower(text);
   return has(words, "unauthorized") || has(words, "forbidden") ||
          (has(words, "kubeconfig") && has(words, "no such file or directory"));
 }
 
 bool blames_the_namespace(std::string_view type, std::string_view text) {
-  return type == kCiliumCni && has(lower(text), "opening netns pinned at");
+  return type == kCiliumCni && has(conf::ascii_lower(text), "opening netns pinned at");
 }
 
 std::string_view cure_for(std::string_view type, std::string_view text) {
-  if (type == kFlannel && has(lower(text), "subnet.env"))
+  if (type == kFlannel && has(conf::ascii_lower(text), "subnet.env"))
     return "flanneld writes that file when it starts on this node: look at its pod's state and log";
-  if (type == kCiliumCni && has(lower(text), "unable to connect to cilium agent"))
+  if (type == kCiliumCni && has(conf::ascii_lower(text), "unable to connect to cilium agent"))
     return "its agent does not run on this node: look at its pod's state and log";
   if (credentials_are_gone(text)) return "its daemon renews its credentials while it runs on this node";
   return {};

@@ -18,6 +18,7 @@
 
 #include "conf/error.h"
 #include "conf/fd.h"
+#include "conf/letter_case.h"
 
 namespace plugin {
 namespace {
@@ -40,11 +41,6 @@ struct NeedMore {};  ///< the bytes so far are the beginning of an answer
 
 Refusal no_http(std::string_view what) { return {fmt::format("answer is no HTTP: {}", what)}; }
 Refusal torn(std::size_t bytes) { return {fmt::format("answer torn after {} bytes", bytes)}; }
-
-bool equal_but_for_case(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
 
 bool is_token(std::string_view text) {
   constexpr std::string_view kSigns = "!#$%&'*+-.^_`|~";
@@ -167,14 +163,14 @@ void AnswerReader::read_field(std::string_view line, Framing& framing) {
   }
   const std::string_view name = line.substr(0, colon);
   const std::string_view value = trim(line.substr(colon + 1));
-  if (equal_but_for_case(name, "content-length")) {
+  if (conf::equal_but_for_case(name, "content-length")) {
     const std::optional<std::size_t> length = parse_size(value, 10);
     if (!length) throw no_http("bad Content-Length");
     if (framing.length && *framing.length != *length) throw torn(bytes_.size());
     framing.length = length;
   }
-  if (equal_but_for_case(name, "transfer-encoding")) {
-    if (framing.chunked || !equal_but_for_case(value, "chunked")) throw no_http("unknown Transfer-Encoding");
+  if (conf::equal_but_for_case(name, "transfer-encoding")) {
+    if (framing.chunked || !conf::equal_but_for_case(value, "chunked")) throw no_http("unknown Transfer-Encoding");
     framing.chunked = true;
   }
 }
